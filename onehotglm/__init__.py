@@ -1,0 +1,49 @@
+"""Hidden brain states and their neuron-to-neuron couplings, from spike trains.
+
+A hidden Markov chain switches between states; in every state a Poisson GLM couples
+the neurons; a one-hot prior says which couplings are inhibitory, absent or excitatory
+in all states.  Start with `load_nwb` or `simulate_population`, then `OneHotHMMGLM`.
+
+Names are imported when they are first used, so that ``import onehotglm`` is instant.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# public name -> module that defines it
+_PUBLIC = {
+    "InvalidInputError": "errors",
+    "DataFileError": "errors",
+    "ConvergenceWarning": "errors",
+    "OneHotGLMError": "errors",
+    "citation": "references",
+}
+_MODULES = ("errors", "kernels", "references")
+
+__all__ = [*_PUBLIC, *_MODULES, "__version__"]
+
+if TYPE_CHECKING:
+    from onehotglm.errors import (
+        ConvergenceWarning as ConvergenceWarning,
+        DataFileError as DataFileError,
+        InvalidInputError as InvalidInputError,
+        OneHotGLMError as OneHotGLMError,
+    )
+    from onehotglm.references import citation as citation
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        value = getattr(import_module(f"onehotglm.{_PUBLIC[name]}"), name)
+    elif name in _MODULES:
+        value = import_module(f"onehotglm.{name}")
+    else:
+        raise AttributeError(f"module 'onehotglm' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
