@@ -1,0 +1,1 @@
+"""Recordings and results in and out: NWB, CRCNS text, pynapple, netCDF, public data."""
