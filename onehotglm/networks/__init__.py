@@ -1,0 +1,1 @@
+"""Other networks that play the brain: they generate spikes, and are fitted to spikes."""
