@@ -1,0 +1,150 @@
+"""Spikes from known parameters: those of a simulation, or of a fitted model."""
+
+import math
+import warnings
+
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from onehotglm.errors import InvalidInputError
+from onehotglm.kernels.emissions import LINKS
+from onehotglm.kernels.rollout import Rollout, rollout
+from onehotglm.simulate.checks import check_count
+from onehotglm.simulate.random_state import RandomState, jax_key, numpy_generator
+
+PARAMETERS = ("bias", "weights", "basis_functions", "transition_matrix", "initial_proba")
+RECORDED = ("spikes", "states", "rates")
+
+# Faster than any neuron of cortex or hippocampus fires for long.
+_HIGHEST_MEAN_RATE = 300.0  # Hz
+
+
+def simulate_from(
+    parameters: xr.Dataset,
+    *,
+    n_sessions: int = 1,
+    n_time_bins: int = 3000,
+    random_state: RandomState = 0,
+) -> xr.Dataset:
+    """Record a population whose parameters are known.
+
+    More data from an earlier simulation (fresh test sessions of the same population),
+    or surrogate data from a fitted model.
+
+    Parameters
+    ----------
+    parameters : xarray.Dataset
+        From `simulate_population` or a fit's ``to_dataset()``: `bias`, `weights`,
+        `basis_functions`, `transition_matrix`, `initial_proba`, attributes `bin_size`
+        and `link`.
+    n_sessions : int
+    n_time_bins : int
+        Per session. Every session starts from silence, its first state from
+        `initial_proba`.
+    random_state : int, numpy Generator or RandomState, or jax key
+
+    Returns
+    -------
+    xarray.Dataset
+        `parameters` with `spikes` (session, time, neuron; counts), `states` (session,
+        time) and `rates` (session, time, neuron; Hz, given the state and the past).
+
+    Raises
+    ------
+    InvalidInputError
+        If a parameter is missing, or the rates explode.
+
+    Examples
+    --------
+    >>> from onehotglm.simulate import simulate_population
+    >>> train = simulate_population(n_neurons=5, n_sessions=2, n_time_bins=100)
+    >>> test = simulate_from(train, n_sessions=1, n_time_bins=50, random_state=1)
+    >>> dict(test["spikes"].sizes)
+    {'session': 1, 'time': 50, 'neuron': 5}
+    """
+    n_sessions = check_count("n_sessions", n_sessions)
+    n_time_bins = check_count("n_time_bins", n_time_bins)
+    _check_parameters(parameters)
+    orders = {
+        "bias": ("state", "neuron"),
+        "weights": ("state", "post", "pre", "basis"),
+        "basis_functions": ("basis", "lag"),
+        "transition_matrix": ("state", "next_state"),
+        "initial_proba": ("state",),
+    }
+    arrays = [
+        jnp.asarray(parameters[name].transpose(*orders[name]).values, jnp.float32)
+        for name in PARAMETERS
+    ]
+    out = rollout(
+        jax_key(numpy_generator(random_state)),
+        *arrays,
+        link=parameters.attrs["link"],
+        n_sessions=n_sessions,
+        n_time_bins=n_time_bins,
+    )
+    recording = _with_recording(parameters, out)
+    _check_rates(recording)
+    return recording
+
+
+def _check_parameters(parameters: xr.Dataset) -> None:
+    missing = [name for name in PARAMETERS if name not in parameters]
+    missing += [name for name in ("bin_size", "link") if name not in parameters.attrs]
+    if missing:
+        raise InvalidInputError(
+            f"the Dataset lacks {', '.join(missing)}; expected one from simulate_population or "
+            "from a fitted model's to_dataset()"
+        )
+    if parameters.attrs["link"] not in LINKS:
+        raise InvalidInputError(
+            f"link {parameters.attrs['link']!r} is unknown; choose one of {', '.join(LINKS)}"
+        )
+
+
+def _with_recording(parameters: xr.Dataset, out: Rollout) -> xr.Dataset:
+    """Put a rollout beside the parameters it came from."""
+    bin_size = parameters.attrs["bin_size"]
+    n_sessions, n_time_bins = out.states.shape
+    # A pause longer than the basis reaches back: the silence from which each session
+    # starts is then also what a file with all of them holds.
+    memory = parameters.sizes["lag"] * bin_size
+    step = math.ceil(n_time_bins * bin_size + memory)
+    coords = {
+        "session": np.arange(n_sessions),
+        "time": ("time", np.arange(n_time_bins) * bin_size, {"units": "s"}),
+        "session_start": ("session", step * np.arange(n_sessions, dtype=float), {"units": "s"}),
+    }
+    dims = ("session", "time", "neuron")
+    counts = np.asarray(out.counts, np.float32)
+    rates = np.asarray(out.rates, np.float32) / np.float32(bin_size)
+    recording = parameters.drop_vars([*RECORDED, *coords], errors="ignore").assign_coords(coords)
+    return recording.assign(
+        spikes=(dims, counts, {"bin_size": bin_size, "units": "counts"}),
+        states=(dims[:2], np.asarray(out.states, np.int64)),
+        rates=(dims, rates, {"units": "Hz"}),
+    )
+
+
+def _check_rates(recording: xr.Dataset) -> None:
+    """Raise where rates ran away, warn where no neuron fires like that."""
+    spikes = recording["spikes"]
+    remedy = (
+        "weaken the couplings (simulate_population: coupling_gain=0.6 or lower), or use the "
+        "softplus link"
+    )
+    lost = np.isnan(spikes.values).any(axis=(0, 2))
+    if lost.any():
+        seconds = float(recording["time"][np.argmax(lost)])
+        raise InvalidInputError(
+            f"the rates exploded {seconds:.2f} s after the start of a session: recurrent "
+            f"excitation feeds itself; {remedy}"
+        )
+    fastest = float(recording["rates"].mean(("session", "time")).max())
+    if fastest > _HIGHEST_MEAN_RATE:
+        warnings.warn(
+            f"a neuron fires at {fastest:.0f} Hz on average, above {_HIGHEST_MEAN_RATE:.0f} Hz "
+            f"and outside the range of biology; {remedy}",
+            stacklevel=3,
+        )
