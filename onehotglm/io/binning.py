@@ -163,9 +163,10 @@ def count_spikes(
     """
     n_time = n_history_bins + int(grid.n_time_bins.max())
     counts = np.zeros((len(grid.n_time_bins), n_time, len(spike_times)), dtype=np.float32)
+    flat = counts.reshape(-1)
     for unit, times in enumerate(spike_times):
         session, time_bin = _spike_bins(np.sort(times), grid, n_history_bins)
-        np.add.at(counts, (session, time_bin, unit), np.float32(1.0))
+        np.add.at(flat, (session * n_time + time_bin) * len(spike_times) + unit, 1.0)
     ended = np.arange(n_time) >= (n_history_bins + grid.n_time_bins)[:, None]
     counts[ended] = np.nan
     return counts
