@@ -1,0 +1,60 @@
+"""Figures: functions that take xarray objects, draw on matplotlib Axes and return them.
+
+Every function has ``ax=None`` and then makes a figure of its own; those with
+several panels make the figure and return the array of Axes.  No function calls
+``plt.show`` or changes a setting of matplotlib.
+"""
+
+from onehotglm.plots.connectivity import plot_connectivity, plot_coupling_matrix
+from onehotglm.plots.diagnostics import (
+    calibration_table,
+    plot_calibration,
+    plot_objective,
+    plot_scores,
+    plot_time_rescaling,
+    rescaled_intervals,
+)
+from onehotglm.plots.graphs import plot_graph
+from onehotglm.plots.ordering import neuron_order
+from onehotglm.plots.recovery import (
+    plot_coupling_recovery,
+    plot_precision_recall,
+    plot_recovery,
+    plot_type_confusion,
+)
+from onehotglm.plots.states import plot_posterior, plot_raster, plot_state_strip, plot_states
+from onehotglm.plots.style import coupling_colormap, state_colors, style
+from onehotglm.plots.transitions import (
+    plot_dwell_times,
+    plot_occupancy,
+    plot_transition_matrix,
+    state_table,
+)
+
+__all__ = [
+    "calibration_table",
+    "coupling_colormap",
+    "neuron_order",
+    "plot_calibration",
+    "plot_connectivity",
+    "plot_coupling_matrix",
+    "plot_coupling_recovery",
+    "plot_dwell_times",
+    "plot_graph",
+    "plot_objective",
+    "plot_occupancy",
+    "plot_posterior",
+    "plot_precision_recall",
+    "plot_raster",
+    "plot_recovery",
+    "plot_scores",
+    "plot_state_strip",
+    "plot_states",
+    "plot_time_rescaling",
+    "plot_transition_matrix",
+    "plot_type_confusion",
+    "rescaled_intervals",
+    "state_colors",
+    "state_table",
+    "style",
+]
