@@ -155,6 +155,17 @@ def series_times(series: "TimeSeries") -> np.ndarray:
     return float(series.starting_time or 0.0) + np.arange(len(series.data)) / float(series.rate)
 
 
+def series_span(series: "TimeSeries") -> tuple[int, float, float]:
+    """Count the samples, and find the first and last sample's time, without reading them all."""
+    n_samples = len(series.data)
+    if n_samples == 0:
+        return 0, np.nan, np.nan
+    if series.timestamps is not None:
+        return n_samples, float(series.timestamps[0]), float(series.timestamps[-1])
+    start = float(series.starting_time or 0.0)
+    return n_samples, start, start + (n_samples - 1) / float(series.rate)
+
+
 def _ragged(column: Any) -> list[np.ndarray]:
     """Rows of a ragged column, read from the file in two pieces."""
     ends = np.asarray(column.data[:])

@@ -1,7 +1,6 @@
 """Position, speed and other series, and labelled intervals, on the bins of the spikes."""
 
 import os
-from collections.abc import Hashable
 
 import numpy as np
 import pandas as pd
@@ -16,10 +15,8 @@ from onehotglm.io.nwb_file import (
     series_times,
     time_series,
 )
+from onehotglm.io.resample import METHODS, sample_columns
 from onehotglm.io.spikes import bin_centres, modelled
-
-AXES = ("x", "y", "z")
-METHODS = ("linear", "nearest")
 
 
 def load_series(
@@ -70,36 +67,8 @@ def load_series(
         times = series_times(series)
         values = np.asarray(series.data[:], dtype=float) * series.conversion + series.offset
         unit = series.unit
-    centres = bin_centres(spikes)
-    columns = values.reshape(len(values), -1)
-    sampled = [_sample(times, column, centres.values, method, max_gap) for column in columns.T]
-    dims: tuple[Hashable, ...] = centres.dims
-    data = sampled[0] if values.ndim == 1 else np.stack(sampled, axis=-1)
-    coords = dict(centres.coords)
-    if values.ndim > 1:
-        dims = (*dims, "axis")
-        labels = AXES[: data.shape[-1]] if data.shape[-1] <= len(AXES) else range(data.shape[-1])
-        coords["axis"] = list(labels)
-    return xr.DataArray(data, dims=dims, coords=coords, name=name, attrs={"units": unit})
-
-
-def _sample(
-    times: np.ndarray, values: np.ndarray, at: np.ndarray, method: str, max_gap: float
-) -> np.ndarray:
-    """Interpolate one column; NaN outside the samples and in gaps between them."""
-    known = np.isfinite(values) & np.isfinite(times)
-    times, values = times[known], values[known]
-    if len(times) < 2:
-        return np.full(at.shape, np.nan)
-    after = np.clip(np.searchsorted(times, at, side="right"), 1, len(times) - 1)
-    before = after - 1
-    if method == "linear":
-        sampled = np.interp(at, times, values)
-    else:
-        nearest = np.where(at - times[before] <= times[after] - at, before, after)
-        sampled = values[nearest]
-    inside = (at >= times[0]) & (at <= times[-1]) & (times[after] - times[before] <= max_gap)
-    return np.where(inside, sampled, np.nan)
+    sampled = sample_columns(times, values, bin_centres(spikes), method, max_gap)
+    return sampled.rename(name).assign_attrs(units=unit)
 
 
 def load_intervals(path: str | os.PathLike, name: str) -> pd.DataFrame:

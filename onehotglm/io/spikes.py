@@ -49,6 +49,18 @@ def bin_units(
     counts = count_spikes(spike_times, grid, n_history_bins)
     if observed is not None:
         mask_unobserved(counts, grid, observed, n_history_bins)
+    return spikes_array(counts, neuron, grid, n_history_bins, coords, attrs)
+
+
+def spikes_array(
+    counts: np.ndarray,
+    neuron: Sequence[Any] | np.ndarray,
+    grid: SessionGrid,
+    n_history_bins: int,
+    coords: Mapping[str, np.ndarray] | None = None,
+    attrs: Mapping[str, Any] | None = None,
+) -> xr.DataArray:
+    """Label counts of shape (session, n_history_bins + time, neuron); see `bin_units`."""
     time_bin = np.arange(-n_history_bins, counts.shape[1] - n_history_bins)
     return xr.DataArray(
         counts,
@@ -76,8 +88,13 @@ def n_lead_in(spikes: xr.DataArray) -> int:
 
 
 def session_lengths(spikes: xr.DataArray) -> np.ndarray:
-    """Bins per session without lead-in and without the all-missing bins at the end."""
-    present = modelled(spikes).notnull().any("neuron").values
+    """Bins per session without lead-in and without the all-missing bins at the end.
+
+    Counts are missing where they are NaN, states where they are negative.
+    """
+    values = modelled(spikes).values
+    known: np.ndarray = np.isfinite(values) if values.ndim > 2 else values >= 0
+    present = np.any(known.reshape(*known.shape[:2], -1), axis=2)
     n_time = present.shape[1]
     return np.where(present.any(axis=1), n_time - present[:, ::-1].argmax(axis=1), 0)
 
