@@ -122,7 +122,7 @@ def _forward(
         return states, write(path, states, t + 1)
 
     # Entry t is the state before bin t.
-    path = jax.tree.map(lambda s: jnp.zeros((n_bins + 1, *s.shape), s.dtype), states)
+    path = jax.tree.map(lambda s: jax.lax.empty((n_bins + 1, *s.shape), s.dtype), states)
     states, path = lax.fori_loop(start, n_bins, body, (states, write(path, states, start)))
     return states, (dynamics, path, inputs, start)
 

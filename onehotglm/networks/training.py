@@ -1,0 +1,326 @@
+"""One training loop for all networks.
+
+The inside is one compiled program: `run_steps` scans over many steps, each of which
+draws its batch, takes the gradient and updates the parameters.  The outside, `train`,
+is a plain loop over such calls that records, stops early, writes checkpoints and
+shows progress.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, PRNGKeyArray
+
+from onehotglm.errors import DataFileError, InvalidInputError
+
+Metrics = dict[str, Array]
+
+OPTIMISERS = ("adam", "sgd")
+
+
+Objective = Callable[..., tuple[Array, Metrics]]
+"""``(model, key, *data)``: draws a batch, returns its loss and what else to record of it.
+
+An objective is a static argument of the compiled program: it must be hashable and equal
+to another one that does the same (a frozen dataclass or a module-level function).
+"""
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """How parameters are updated.
+
+    Parameters
+    ----------
+    name : {"adam", "sgd"}
+        The rule.
+    learning_rate : float
+        Step size.
+    momentum : float
+        Nesterov momentum of ``"sgd"``.
+    clip_norm : float, optional
+        Gradients of a larger global norm are scaled down to it.
+    weight_decay : float
+        Decoupled shrinkage of all parameters, per step and unit of learning rate.
+    """
+
+    name: str = "adam"
+    learning_rate: float = 1e-3
+    momentum: float = 0.0
+    clip_norm: float | None = None
+    weight_decay: float = 0.0
+
+    def build(self) -> optax.GradientTransformation:
+        """Chain of optax transformations."""
+        if self.name not in OPTIMISERS:
+            raise InvalidInputError(
+                f"optimiser {self.name!r} is unknown; choose one of {', '.join(OPTIMISERS)}"
+            )
+        chain = []
+        if self.clip_norm is not None:
+            chain.append(optax.clip_by_global_norm(self.clip_norm))
+        if self.name == "adam":
+            chain.append(optax.scale_by_adam())
+        elif self.momentum:
+            chain.append(optax.trace(self.momentum, nesterov=True))
+        if self.weight_decay:
+            chain.append(optax.add_decayed_weights(self.weight_decay))
+        return optax.chain(*chain, optax.scale(-self.learning_rate))
+
+
+class TrainingState(NamedTuple):
+    """All that the next step depends on."""
+
+    model: Any
+    moments: Any
+    key: PRNGKeyArray
+    n_steps: Array
+
+
+def start_training(
+    model: Any, optimiser: Optimiser, random_state: int | PRNGKeyArray = 0
+) -> TrainingState:
+    """State before the first step.
+
+    Parameters
+    ----------
+    model : equinox.Module
+        Its inexact arrays are the parameters.
+    optimiser : Optimiser
+        As given to `run_steps` later.
+    random_state : int or key
+        Seed of the batches.
+
+    Returns
+    -------
+    TrainingState
+    """
+    key = jax.random.key(random_state) if isinstance(random_state, int) else random_state
+    moments = optimiser.build().init(eqx.filter(model, eqx.is_inexact_array))
+    return TrainingState(model, moments, key, jnp.zeros((), jnp.int32))
+
+
+@partial(jax.jit, static_argnames=("objective", "optimiser", "n_steps"))
+def run_steps(
+    state: TrainingState,
+    objective: Objective,
+    optimiser: Optimiser,
+    n_steps: int,
+    data: tuple = (),
+) -> tuple[TrainingState, Metrics]:
+    """Take training steps in one compiled scan.
+
+    Parameters
+    ----------
+    state : TrainingState
+        From `start_training` or an earlier call.
+    objective : Objective
+        What is minimised.
+    optimiser : Optimiser
+        How.
+    n_steps : int
+        Number of steps.
+    data : tuple of arrays
+        Passed on to the objective.
+
+    Returns
+    -------
+    state : TrainingState
+        After the last step.
+    metrics : dict of arrays, shape (n_steps, ...)
+        ``"loss"`` and the objective's own, each before the step's update.
+    """
+    transformation = optimiser.build()
+    gradient = eqx.filter_value_and_grad(objective, has_aux=True)
+
+    def step(state: TrainingState, _: None) -> tuple[TrainingState, Metrics]:
+        key, for_batch = jax.random.split(state.key)
+        (loss, metrics), by_model = gradient(state.model, for_batch, *data)
+        parameters = eqx.filter(state.model, eqx.is_inexact_array)
+        updates, moments = transformation.update(by_model, state.moments, parameters)
+        model = eqx.apply_updates(state.model, updates)
+        return TrainingState(model, moments, key, state.n_steps + 1), {"loss": loss, **metrics}
+
+    return jax.lax.scan(step, state, length=n_steps)
+
+
+class TrainingRun(NamedTuple):
+    """Where a training ended."""
+
+    state: TrainingState
+    metrics: dict[str, np.ndarray]
+    stop_reason: str
+
+
+def train(
+    state: TrainingState,
+    objective: Objective,
+    optimiser: Optimiser,
+    data: tuple = (),
+    *,
+    n_steps: int,
+    steps_per_call: int = 100,
+    stop: Callable[[TrainingState, dict[str, np.ndarray]], str | None] | None = None,
+    checkpoint: str | Path | None = None,
+    progress: bool = False,
+) -> TrainingRun:
+    """Train until a rule stops it or the steps are used up.
+
+    Parameters
+    ----------
+    state : TrainingState
+        From `start_training`, or from `load_training` to go on.
+    objective, optimiser, data
+        As in `run_steps`.
+    n_steps : int
+        At most so many more steps; a multiple of `steps_per_call` keeps it to one
+        compiled program.
+    steps_per_call : int
+        Steps between two looks at `stop`, two checkpoints, two moves of the bar.
+    stop : callable, optional
+        Gets the state and the metrics of the last call; a returned string stops the
+        training and becomes the `stop_reason`.  `EarlyStopping` is one.
+    checkpoint : path, optional
+        The state is written here after every call.
+    progress : bool
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    TrainingRun
+        Final state, metrics of every step, and the reason of the end (``"n_steps"``
+        where no rule stopped it).
+    """
+    from tqdm import tqdm
+
+    recorded: list[dict[str, np.ndarray]] = []
+    reason = None
+    with tqdm(total=n_steps, unit="step", disable=not progress) as bar:
+        for done in range(0, n_steps, steps_per_call):
+            size = min(steps_per_call, n_steps - done)
+            state, metrics = run_steps(state, objective, optimiser, size, data)
+            recorded.append({name: np.asarray(values) for name, values in metrics.items()})
+            bar.set_postfix(loss=f"{recorded[-1]['loss'].mean():.4g}", refresh=False)
+            bar.update(size)
+            if checkpoint is not None:
+                save_training(checkpoint, state)
+            reason = stop(state, recorded[-1]) if stop is not None else None
+            if reason is not None:
+                break
+    history = {name: np.concatenate([call[name] for call in recorded]) for name in recorded[0]}
+    return TrainingRun(state, history, reason or "n_steps")
+
+
+class EarlyStopping:
+    """Stop when the score on held-out data no longer rises; keep the best state.
+
+    Parameters
+    ----------
+    score : callable
+        Takes the model, returns a number; higher is better.
+    patience : int
+        So many calls in a row may pass without a better score.
+    min_gain : float
+        A score counts as better if it rises by more than this.
+
+    Attributes
+    ----------
+    best_ : TrainingState
+        State of the best score.
+    scores_ : list of float
+        One score per call.
+    """
+
+    def __init__(
+        self, score: Callable[[Any], float], patience: int = 5, min_gain: float = 0.0
+    ) -> None:
+        self.score = score
+        self.patience = patience
+        self.min_gain = min_gain
+        self.best_: TrainingState | None = None
+        self.scores_: list[float] = []
+        self._best_score = -np.inf
+        self._calls_since = 0
+
+    def __call__(self, state: TrainingState, metrics: dict[str, np.ndarray]) -> str | None:
+        """Score the state; name the reason if it is time to stop."""
+        score = float(self.score(state.model))
+        self.scores_.append(score)
+        if score > self._best_score + self.min_gain:
+            self.best_, self._best_score, self._calls_since = state, score, 0
+            return None
+        self._calls_since += 1
+        return "held-out score" if self._calls_since >= self.patience else None
+
+
+def _named_leaves(state: TrainingState) -> dict[str, Array]:
+    # A key is no plain array: its words are.
+    plain = state._replace(key=jax.random.key_data(state.key))
+    leaves = jax.tree_util.tree_flatten_with_path(plain)[0]
+    return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
+
+
+def save_training(path: str | Path, state: TrainingState) -> None:
+    """Write a state as npz, one array per parameter; a file there is replaced whole.
+
+    Parameters
+    ----------
+    path : path
+        Where to.
+    state : TrainingState
+        Any state of a training.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial_file = path.with_name(path.name + ".part")
+    with partial_file.open("wb") as file:
+        np.savez(file, allow_pickle=False, **_named_leaves(state))
+    partial_file.replace(path)
+
+
+def load_training(path: str | Path, like: TrainingState) -> TrainingState:
+    """Read a state that `save_training` wrote.
+
+    Parameters
+    ----------
+    path : path
+        Where from.
+    like : TrainingState
+        A state of the same network and optimiser, for instance a fresh one.
+
+    Returns
+    -------
+    TrainingState
+
+    Raises
+    ------
+    DataFileError
+        If the file cannot be read, or belongs to another network or optimiser.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            stored = dict(file)
+    except (OSError, ValueError) as error:
+        raise DataFileError(
+            f"{path} cannot be read as a checkpoint ({error}); check the path"
+        ) from error
+    expected = _named_leaves(like)
+    for name, leaf in expected.items():
+        found = stored[name].shape if name in stored else "nothing"
+        if found != leaf.shape:
+            raise DataFileError(
+                f"{path} holds {found} for {name}, expected {leaf.shape}: it belongs to another "
+                "network or optimiser; build the state with the options of the saved one"
+            )
+    plain = like._replace(key=jax.random.key_data(like.key))
+    leaves = [jnp.asarray(stored[name]) for name in expected]
+    state = jax.tree.unflatten(jax.tree.structure(plain), leaves)
+    return state._replace(key=jax.random.wrap_key_data(state.key))
