@@ -20,7 +20,7 @@ def folder(tmp_path):
     np.savetxt(tmp_path / "s1_SpikeData.dat", np.c_[times, cells], "%.1f\t%d")
     np.savetxt(tmp_path / "s1_Behavior.dat", TRIALS, "%.1f\t%.1f\t%d\t%d\t%d\t%d")
     track = np.arange(1.95e6, 2.03e6, 33.4)
-    np.savetxt(tmp_path / "s1_Pos.dat", np.c_[track, track / 1e3, 250 + 0 * track], "%.1f", "\t")
+    np.savetxt(tmp_path / "s1_Pos.dat", np.c_[track, track / 1e3, 250 + 0 * track], "%.4f", "\t")
     return tmp_path
 
 
