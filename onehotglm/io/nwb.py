@@ -53,7 +53,7 @@ def load_nwb(
         Read nothing before and after these times, in seconds on the recording's clock.  Epochs
         are cut there; trials that reach beyond are left out.
     session_length : float, optional
-        Cut long epochs into sessions of this many seconds.
+        Cut what is longer into sessions of this many seconds.
     units : sequence, optional
         Ids of the units to read, in this order.  Default: all.
     quality : str, sequence of str or mapping, optional

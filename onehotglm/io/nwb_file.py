@@ -64,7 +64,7 @@ def _unreadable(path: Path, error: Exception) -> DataFileError:
     return DataFileError(
         f"{path} cannot be read as NWB ({type(error).__name__}: {error}). It may be truncated by "
         "an interrupted copy or download, or be no NWB 2 file in HDF5: copy it again, and check "
-        "it with `python -m pynwb.validate FILE`."
+        "it with `pynwb-validate FILE`."
     )
 
 
@@ -99,8 +99,11 @@ def read_flat_columns(table: Any) -> pd.DataFrame:
         column = table[name]
         ragged_or_reference = hasattr(column, "target") or hasattr(column, "table")
         data = np.asarray([]) if ragged_or_reference else np.asarray(column.data[:])
-        if data.ndim == 1 and len(data) == len(table) and data.dtype.kind in "biufUSO":
-            columns[name] = [_plain(value) for value in data]
+        if data.ndim != 1 or len(data) != len(table) or data.dtype.kind not in "biufUSO":
+            continue
+        values = [_plain(value) for value in data]
+        if all(np.isscalar(value) or value is None for value in values):
+            columns[name] = values
     return pd.DataFrame(columns, index=pd.Index(np.asarray(table.id[:]), name="id"))
 
 

@@ -26,15 +26,21 @@ def add_truth(nwb: "NWBFile", dataset: xr.Dataset) -> None:
     Each becomes an array ``truth_NAME`` whose description is JSON with its dimensions and their
     labels; the dataset's attributes go along.
     """
-    for name, variable in dataset.data_vars.items():
-        if set(BIN_DIMS) & set(variable.dims):
+    for name in (*dataset.data_vars, *dataset.coords):
+        variable = dataset[name]
+        if set(BIN_DIMS) & set(variable.dims) or name in dataset.dims:
             continue
         labels = {
             dim: variable[dim].values.tolist()
             for dim in variable.dims
             if dim in variable.coords and dim not in NEURON_DIMS
         }
-        about = {"dims": variable.dims, "coords": labels, "attrs": _plain_attrs(dataset)}
+        about = {
+            "dims": variable.dims,
+            "coords": labels,
+            "is_coord": name in dataset.coords,
+            "attrs": _plain_attrs(dataset),
+        }
         nwb.add_scratch(variable.values, name=f"{PREFIX}{name}", description=json.dumps(about))
 
 
@@ -53,7 +59,7 @@ def load_nwb_truth(path: str | os.PathLike, spikes: xr.DataArray) -> xr.Dataset:
     xarray.Dataset
         `states` (session, time), -1 outside the simulation, where the file has the states; and
         the wiring as it was simulated, for example `connectivity` (state, post, pre) and
-        `connection_type`.
+        `connection_type`, and where the neurons are (`position`), if they are somewhere.
 
     Raises
     ------
@@ -78,6 +84,7 @@ def load_nwb_truth(path: str | os.PathLike, spikes: xr.DataArray) -> xr.Dataset:
         coords = about["coords"] | {dim: unit_ids for dim in about["dims"] if dim in NEURON_DIMS}
         truth[name] = xr.DataArray(values, dims=about["dims"], coords=coords)
         truth.attrs.update(about["attrs"])
+    truth = truth.set_coords([name for name, (_, about) in found.items() if about["is_coord"]])
     neurons = spikes["neuron"].values
     truth = truth.sel({dim: neurons for dim in NEURON_DIMS if dim in truth.dims})
     if has_states:

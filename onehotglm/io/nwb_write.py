@@ -100,7 +100,8 @@ def save_nwb(
         nwb.add_epoch(float(start), float(stop), tags=["session"])
     if states is not None:
         _add_states(nwb, spikes, states, layout)
-    add_truth(nwb, dataset)
+    if isinstance(data, xr.Dataset):
+        add_truth(nwb, data)
     return _write(nwb, path)
 
 

@@ -194,6 +194,31 @@ def minimal_nwb(path, **content):
     return path
 
 
+def test_references_and_ragged_columns_of_units_are_left_out(tmp_path):
+    from pynwb import NWBHDF5IO, NWBFile
+
+    nwb = NWBFile("test", "test", datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC))
+    device = nwb.create_device("probe")
+    group = nwb.create_electrode_group("shank0", description="x", location="CA1", device=device)
+    for _ in range(2):
+        nwb.add_electrode(group=group, location="CA1")
+    nwb.add_unit_column("depth", "of the soma")
+    for unit in range(2):
+        nwb.add_unit(
+            spike_times=np.array([0.5, 1.5]),
+            electrodes=[unit],
+            electrode_group=group,
+            waveform_mean=np.ones(5),
+            depth=100.0 * unit,
+        )
+    path = tmp_path / "probe.nwb"
+    with NWBHDF5IO(path, "w") as io:
+        io.write(nwb)
+    assert_array_equal(load_nwb(path, BIN, quality={"depth": 100.0}).neuron, [1])
+    with pytest.raises(DataFileError, match=r"their columns are depth\."):
+        load_nwb(path, BIN, quality={"electrode_group": "shank0"})
+
+
 def test_file_without_units_is_named(tmp_path):
     path = minimal_nwb(tmp_path / "empty.nwb")
     with pytest.raises(DataFileError, match=r"no units with spike times.*onehotglm info"):

@@ -47,7 +47,13 @@ def simulation() -> xr.Dataset:
             "bias": (("state", "neuron"), rng.normal(size=(3, 4)).astype(np.float32)),
             "transition_matrix": (("state", "next_state"), rng.dirichlet([1, 1, 1], 3)),
         },
-        coords={"post": [7, 3, 5, 12], "pre": [7, 3, 5, 12], "type": types},
+        coords={
+            "post": [7, 3, 5, 12],
+            "pre": [7, 3, 5, 12],
+            "type": types,
+            "position": (("neuron", "axis"), rng.random((4, 2))),
+            "area": ("neuron", ["CA1", "CA1", "CA3", "CA3"]),
+        },
         attrs={"bin_size": BIN, "link": "softplus"},
     )
 
@@ -139,6 +145,9 @@ def test_states_and_wiring_come_back(simulation, tmp_path):
         assert_array_equal(truth[name], simulation[name])
     assert_array_equal(truth["type"], simulation["type"])
     assert truth.attrs == {"bin_size": BIN, "link": "softplus"}
+    for name in ("position", "area"):
+        assert name in truth.coords
+        assert_array_equal(truth[name], simulation[name])
 
 
 def test_truth_follows_the_selected_units_and_bins(simulation, tmp_path):
