@@ -145,7 +145,7 @@ def plot_connectivity(
     if standard_errors:
         rows.append(_error_row(data))
     n_panels = max(len(row.panels) for row in rows)
-    side = float(np.clip(11.0 / n_panels, 1.5, 2.5))
+    side = float(np.clip(8.4 / n_panels, 1.3, 2.4))
     _, axes = new_panels(
         len(rows), n_panels, side * n_panels + 1.1, (side + 0.32) * len(rows) + 0.3
     )
@@ -153,7 +153,7 @@ def plot_connectivity(
     for row, row_axes in zip(rows, axes, strict=True):
         _draw_row(row, row_axes, places, _order_suffix(order))
     for ax in axes[-1]:
-        ax.set_xlabel("Presynaptic neuron")
+        ax.set_xlabel("Presynaptic")
     for place, ax in np.ndenumerate(axes):
         if not ax.axison:
             axes[place] = None
@@ -216,7 +216,7 @@ def _type_row(data: xr.Dataset) -> _Row:
     elif "shared_connectivity" in data:
         panels = [None, *panels]
     ticks = ([-1.0, 0.0, 1.0], ["inhibitory", "absent", "excitatory"])
-    return _Row(panels, -1.0, 1.0, "Type, or P(exc.) - P(inh.)", ticks=ticks)
+    return _Row(panels, -1.0, 1.0, "", ticks=ticks)
 
 
 def _error_row(data: xr.Dataset) -> _Row:
@@ -241,7 +241,7 @@ def _draw_row(row: _Row, axes: np.ndarray, places: np.ndarray, suffix: str) -> N
         title, matrix = panel
         _draw(ax, as_matrix(matrix), places, row.low, row.high, row.colormap, most_ticks=5)
         first = ax is axes[0]
-        finish(ax, title=title, ylabel=f"Postsynaptic neuron{suffix}" if first else "", frame=True)
+        finish(ax, title=title, ylabel=f"Postsynaptic{suffix}" if first else "", frame=True)
         ax.tick_params(labelleft=not drawn)
         drawn.append(ax)
     bar = _add_colorbar(list(axes), drawn[0].images[0], row.label, _values(row.panels))

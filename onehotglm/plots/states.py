@@ -47,9 +47,9 @@ def plot_raster(
     """Spikes of a window: one tick per spiking bin, or mean rates where it is long.
 
     Bins with several spikes have darker ticks.  Windows of more than 4,000 bins
-    show the mean rate of short stretches of time in grey, on a square-root
-    scale, so that slow and fast units are both seen.  Lead-in bins are left out,
-    and missing bins are blank.
+    show the mean rate of short stretches of time in grey, each unit's relative
+    to its own 99th percentile, so that slow and fast units are both seen.
+    Lead-in bins are left out, and missing ones are blank.
 
     Parameters
     ----------
@@ -328,20 +328,23 @@ def _draw_ticks(ax: Axes, line: Timeline) -> None:
 
 def _draw_rates(ax: Axes, line: Timeline) -> None:
     from matplotlib import colormaps
-    from matplotlib.colors import PowerNorm
 
     grid = average_over(line, _GROUPS)
-    hertz = grid.values.T / line.bin_size
-    top = np.nanquantile(hertz, 0.995) or 1.0
+    # Units differ in rate by orders of magnitude: each is shown relative to itself.
+    rates = grid.values.T
+    peaks = np.nanquantile(rates, 0.99, axis=1, keepdims=True)
+    peaks = np.where(peaks > 0, peaks, np.nanmax(rates, axis=1, keepdims=True))
     image = ax.imshow(
-        hertz,
+        rates / np.where(peaks > 0, peaks, 1.0),
         aspect="auto",
         cmap=colormaps["Greys"].with_extremes(bad=FAINT),
-        norm=PowerNorm(0.5, 0.0, float(top)),
-        extent=(grid.time[0], grid.time[-1] + grid.bin_size, len(hertz) - 0.5, -0.5),
+        vmin=0.0,
+        vmax=1.0,
+        extent=(grid.time[0], grid.time[-1] + grid.bin_size, len(rates) - 0.5, -0.5),
         interpolation="nearest",
     )
-    bar = ax.figure.colorbar(image, ax=ax, label="Rate (Hz)", extend="max", pad=0.01, aspect=14)
+    label = "Rate / unit's peak"
+    bar = ax.figure.colorbar(image, ax=ax, label=label, pad=0.01, aspect=14, ticks=[0, 0.5, 1])
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=2.5, width=0.7, labelsize=8)
 

@@ -15,6 +15,9 @@ from onehotglm.plots.timeline import Runs, bin_size_of, state_runs, timeline
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+# Lower end of the axis of dwell times.
+_LEAST_SHARE = 0.005
+
 
 @styled
 def plot_transition_matrix(
@@ -113,8 +116,8 @@ def plot_dwell_times(
     n_states = int(states.max()) + 1 if stay is None else len(stay)
     ax = new_axes(ax, 5.2, 3.2)
     curves = {state: dwell_survival(runs, state) for state in range(n_states)}
-    longest = max(durations[-1] for durations, _ in curves.values())
-    longest = longest or bin_size_of(states)
+    longest = max(durations[survival > _LEAST_SHARE][-1] for durations, survival in curves.values())
+    longest = 1.05 * longest or bin_size_of(states)
     grid = np.linspace(0, longest, 200)
     for (state, curve), color in zip(curves.items(), state_colors(n_states), strict=True):
         ax.step(*curve, where="post", color=color, label=f"State {state}")
@@ -122,7 +125,7 @@ def plot_dwell_times(
             implied = stay[state] ** (grid / bin_size_of(states))
             ax.plot(grid, implied, color=color, linestyle=(0, (3, 2)), linewidth=1.0)
     ax.set_yscale("log")
-    ax.set_ylim(5e-3, 1.15)
+    ax.set_ylim(_LEAST_SHARE, 1.15)
     ax.set_yticks([0.01, 0.1, 1.0], ["1 %", "10 %", "100 %"])
     ax.set_xlim(0, longest)
     if stay is not None:
@@ -202,7 +205,7 @@ def plot_occupancy(
     if true_states is not None:
         _, truth = _occupancy(true_states, n_states)
         ax.plot(range(n_states), truth, "D", mfc="white", mec=INK, ms=5, label="true")
-        ax.legend(loc="upper right")
+        ax.legend(loc="lower right", bbox_to_anchor=(1.0, 0.98), borderaxespad=0.0)
     ax.set_xticks(range(n_states))
     return finish(ax, xlabel="State", ylabel="Share of time (%)")
 

@@ -142,7 +142,7 @@ def format_value(value: Any, decimals: int | None = None) -> str:
     elif np.isinf(value):
         text = "∞" if value > 0 else "-∞"
     elif decimals is not None:
-        text = f"{value:,.{decimals}f}"
+        text = f"{np.round(value, decimals) + 0.0:,.{decimals}f}"  # + 0.0: no negative zero
     else:
         text = f"{value:,.0f}" if abs(float(value)) >= 1000 else f"{value:.3g}"
     return text.replace("-", _MINUS)

@@ -156,7 +156,10 @@ def _raster_figures(content: ReportContent, spikes: xr.DataArray) -> list[Report
     figures = [_drawn("states_window", axes[0], caption)]
     if observed_bins(spikes).sum() * bin_size_of(spikes) > 2 * _WINDOW:
         axes = plots.plot_states(spikes, **arrays, session=None)
-        caption = "The same for the whole recording; grey levels are mean rates."
+        caption = (
+            "The same for the whole recording; grey levels are rates, each unit's relative to its "
+            "own peak."
+        )
         figures.append(_drawn("states_recording", axes[0], caption))
     return figures
 

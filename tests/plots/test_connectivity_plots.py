@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from onehotglm import plots
 from onehotglm.errors import InvalidInputError
@@ -56,6 +56,7 @@ def test_clusters_come_side_by_side():
     assert np.count_nonzero(np.diff(sorted_groups)) == 1
 
 
+@settings(deadline=None)
 @given(st.permutations(range(5)))
 def test_an_order_is_a_permutation(order):
     matrix = xr.DataArray(np.zeros((5, 5)), dims=("post", "pre"))

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 from sklearn.metrics import average_precision_score
 
 from onehotglm import plots
@@ -45,6 +45,7 @@ def test_a_type_that_never_occurs_is_blank(truth, fit):
     assert len(ax.texts) == 6
 
 
+@settings(deadline=None)
 @given(st.integers(1, 60), st.integers(0, 10_000))
 def test_precision_recall_agrees_with_scikit_learn(n_pairs, seed):
     rng = np.random.default_rng(seed)

@@ -205,9 +205,14 @@ def test_a_folder_that_does_not_exist_is_named(tmp_path):
         (True, "yes"),
         (1234567, "1,234,567"),
         (12345.6, "12,346"),
+        (1e-5, "1e\N{MINUS SIGN}05"),
         (0.00012345, "0.000123"),
         ("x", "x"),
     ],
 )
 def test_values_are_short(value, text):
     assert format_value(value) == text
+
+
+def test_no_negative_zero():
+    assert format_value(-1e-9, decimals=2) == "0.00"

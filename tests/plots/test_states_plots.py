@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import xarray as xr
 from matplotlib.collections import LineCollection
 from matplotlib.colors import same_color
 
@@ -31,14 +32,15 @@ def test_window_and_lead_in(truth):
     assert ax.get_xlim() == pytest.approx((0.5, 1.5))
 
 
-def test_long_windows_show_rates(make_recording):
-    truth, _, _ = make_recording(n_time_bins=3000, n_sessions=2, n_neurons=2)
-    ax = plots.plot_raster(truth["spikes"], session=None)
-    hertz = np.asarray(ax.images[0].get_array())
-    assert hertz.shape == (2, 1200)
-    np.testing.assert_allclose(
-        hertz.mean(axis=1), truth["spikes"].mean(("session", "time")) / 0.02, rtol=1e-5
-    )
+def test_long_windows_show_the_rates_of_each_unit_on_its_own_scale(make_recording):
+    truth, _, _ = make_recording(n_time_bins=3000, n_sessions=2, n_neurons=3)
+    spikes = truth["spikes"] * xr.DataArray([1.0, 30.0, 0.0], dims="neuron")
+    shown = np.asarray(plots.plot_raster(spikes, session=None).images[0].get_array())
+    assert shown.shape == (3, 1200)
+    np.testing.assert_allclose(np.quantile(shown[:2], 0.99, axis=1), 1.0, rtol=1e-6)
+    assert (shown[2] == 0).all()
+    totals = spikes.values.reshape(-1, 5, 3).sum(axis=1).T
+    assert np.corrcoef(shown[1], totals[1])[0, 1] == pytest.approx(1.0)
 
 
 def test_strip_has_a_rectangle_per_run(truth):

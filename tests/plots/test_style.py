@@ -2,7 +2,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 from matplotlib.axes import Axes
 
 from onehotglm import plots
@@ -11,7 +11,7 @@ from onehotglm.plots.style import robust_limit
 SETTINGS_OF_THE_BACKEND = {"backend", "backend_fallback"}
 
 
-def settings():
+def current_settings():
     return {k: v for k, v in mpl.rcParams.items() if k not in SETTINGS_OF_THE_BACKEND}
 
 
@@ -47,13 +47,13 @@ SIZES = [
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 @pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning:onehotglm")
 def test_every_figure_can_be_drawn_at_every_size(make_recording, sizes):
-    before = settings()
+    before = current_settings()
     axes = draw_everything(*make_recording(**sizes))
     for ax in axes:
         assert ax is None or isinstance(ax, Axes)
     for number in plt.get_fignums():
         plt.figure(number).canvas.draw()
-    assert settings() == before
+    assert current_settings() == before
 
 
 def test_missing_bins_and_units_without_spikes_can_be_drawn(truth, fit, posterior):
@@ -101,6 +101,7 @@ def test_zero_is_white_and_missing_is_grey():
     assert red[0] > red[2]
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=50))
 def test_the_limit_is_positive_and_no_larger_than_the_largest(values):
     limit = robust_limit(np.array(values))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from onehotglm.errors import InvalidInputError
 from onehotglm.plots.timeline import (
@@ -72,6 +72,7 @@ def test_a_session_without_bins_takes_no_time():
     np.testing.assert_allclose(states["session_start"], [0.0, 0.0, 1.0])
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=30), min_size=1, max_size=4))
 def test_runs_rebuild_the_states(sessions):
     longest = max(map(len, sessions))
@@ -84,6 +85,7 @@ def test_runs_rebuild_the_states(sessions):
     assert (~runs.left).sum() == len(sessions)
 
 
+@settings(deadline=None)
 @given(n_bins=st.integers(1, 60), n_groups=st.integers(1, 80), seed=st.integers(0, 1000))
 def test_averages_keep_the_total(n_bins, n_groups, seed):
     values = np.random.default_rng(seed).poisson(1.0, (1, n_bins, 2)).astype(float)

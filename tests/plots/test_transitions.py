@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from onehotglm import plots
 from onehotglm.errors import InvalidInputError
@@ -26,6 +26,7 @@ def test_matrix_is_drawn_and_written(fit):
         plots.plot_transition_matrix(np.ones((2, 3)))
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=30))
 def test_survival_of_complete_visits_is_the_empirical_one(lengths):
     visits = np.concatenate([[0] * length + [1] for length in lengths])
