@@ -14,13 +14,19 @@ __version__ = "0.1.0"
 
 # public name -> module that defines it
 _PUBLIC = {
-    "InvalidInputError": "errors",
-    "DataFileError": "errors",
     "ConvergenceWarning": "errors",
+    "DataFileError": "errors",
+    "InvalidInputError": "errors",
     "OneHotGLMError": "errors",
     "citation": "references",
+    "describe_nwb": "io",
+    "load_nwb": "io",
+    "make_connectome": "simulate",
+    "save_nwb": "io",
+    "simulate_population": "simulate",
+    "write_report": "report",
 }
-_MODULES = ("errors", "kernels", "references")
+_MODULES = ("errors", "io", "kernels", "plots", "report", "simulate")
 
 __all__ = [*_PUBLIC, *_MODULES, "__version__"]
 
@@ -31,7 +37,17 @@ if TYPE_CHECKING:
         InvalidInputError as InvalidInputError,
         OneHotGLMError as OneHotGLMError,
     )
+    from onehotglm.io import (
+        describe_nwb as describe_nwb,
+        load_nwb as load_nwb,
+        save_nwb as save_nwb,
+    )
     from onehotglm.references import citation as citation
+    from onehotglm.report import write_report as write_report
+    from onehotglm.simulate import (
+        make_connectome as make_connectome,
+        simulate_population as simulate_population,
+    )
 
 
 def __getattr__(name: str) -> Any:
