@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
+from scipy.special import ndtr, ndtri
 
 from onehotglm.errors import InvalidInputError
 from onehotglm.kernels.emissions import LINKS
@@ -41,10 +42,10 @@ def simulate_population(
     n_lags: int = 5,
     n_basis: int | None = None,
     mean_rate: float = 8.0,
-    rate_spread: float = 0.8,
-    rate_variation: float = 0.2,
+    rate_spread: float = 0.7,
+    rate_variation: float = 0.4,
     dwell_time: float | Sequence[float] = 2.0,
-    coupling_gain: float | None = 0.6,
+    coupling_gain: float | None = 0.9,
     vanish: float | None = None,
     flip: float | None = None,
     strength_variation: float | None = None,
@@ -84,14 +85,16 @@ def simulate_population(
         Target rate in Hz, mean over neurons and states.
     rate_spread : float
         Standard deviation of the log-rate over neurons (log-normal, as in cortex and
-        hippocampus: Buzsáki and Mizuseki 2014, Nature Reviews Neuroscience 15:264).
+        hippocampus: Buzsáki and Mizuseki 2014, Nature Reviews Neuroscience 15:264),
+        within two standard deviations.
     rate_variation : float
-        Standard deviation of the log-rate of one neuron over states.
+        Standard deviation of the log-rate of one neuron over states, likewise.
     dwell_time : float or sequence of floats
         Mean time in a state (or in each), in seconds.
     coupling_gain : float or None
-        Gain of the recurrent loop in the state where it is largest: below one, spikes
-        die out. None: strengths stay as the connectome has them.
+        All strengths are scaled by one factor so that this bounds how much the network
+        amplifies activity, in every state: below one, bursts die out
+        (`onehotglm.simulate.stability`). None: strengths stay as the connectome has them.
     vanish, flip, strength_variation : float, optional
         How states differ: see `wiring_over_states`.
     random_state : int, numpy Generator or RandomState, or jax key
@@ -300,9 +303,14 @@ def _time(bin_size: float, link: str, basis: str, n_lags: int, n_basis: int | No
 def _relative_rates(
     n_states: int, n_neurons: int, spread: float, variation: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Log-normal rates (state, neuron) whose mean is one."""
-    neuron = spread * rng.standard_normal(n_neurons)
-    state = variation * rng.standard_normal((n_states, n_neurons))
+    """Draw log-normal rates (state, neuron) whose mean is one."""
+
+    def within_two_deviations(*shape: int) -> np.ndarray:
+        # The far tail of the log-normal holds rates that no neuron has.
+        return ndtri(rng.uniform(ndtr(-2.0), ndtr(2.0), shape))
+
+    neuron = spread * within_two_deviations(n_neurons)
+    state = variation * within_two_deviations(n_states, n_neurons)
     rates = np.exp(neuron + state)
     return rates / rates.mean()
 

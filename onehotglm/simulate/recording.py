@@ -131,7 +131,7 @@ def _check_rates(recording: xr.Dataset) -> None:
     """Raise where rates ran away, warn where no neuron fires like that."""
     spikes = recording["spikes"]
     remedy = (
-        "weaken the couplings (simulate_population: coupling_gain=0.6 or lower), or use the "
+        "weaken the couplings (simulate_population: coupling_gain=0.9 or lower), or use the "
         "softplus link"
     )
     lost = np.isnan(spikes.values).any(axis=(0, 2))

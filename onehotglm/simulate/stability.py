@@ -1,22 +1,26 @@
 """Biases and a common scale of the strengths that hold the rates where they should be.
 
 With C the coupling summed over lags, one extra spike of neuron m causes up to
-``slope_n C[n,m]`` further spikes of neuron n.  Two spectral radii bound what follows:
+``slope_n C[n,m]`` further spikes of neuron n.  Two spectral norms bound what follows:
 
-- ``rho( diag(slope_s) |C_s| )``, the slope taken at the target rates: below one, small
+- ``norm( diag(slope_s) |C_s| )``, the slope taken at the target rates: below one, small
   deviations from the mean-field fixed point die out, whatever the time course of the
-  kernels (the linear process of Hawkes 1971).  The absolute value bounds the radius from
-  above: excitation need not wait for inhibition to cancel it.
-- ``steepest slope * rho( max(C_s, 0) )``: below one, activity comes back from any burst.
+  kernels (the linear process of Hawkes 1971).  With the absolute value, excitation need
+  not wait for inhibition to cancel it.
+- ``steepest slope * norm( max(C_s, 0) )``: below one, activity comes back from any burst.
   Inhibition only lowers a rate, and no rate grows faster than the steepest slope allows,
   so that a stationary linear process dominates the network (Brémaud and Massoulié 1996,
   Annals of Probability 24:1563).  The first bound alone is not enough: where the link
   is convex, a burst climbs to where the slope is steep and may feed itself.
 
+Norms and not the spectral radii, which are no larger: a feed-forward chain has radius
+zero, however much it amplifies, and states that are each stable by their radius may not
+be so in alternation.
+
 The gain is the larger of the two in the state where it is largest; all strengths are
 scaled by one factor to make it what the user asks for.  The softplus is nowhere
 steeper than 1, the sigmoid than 1/4; the exponential has no steepest slope, so its
-slope at one count per bin stands in and only bursts below that are covered (networks
+slope at two counts per bin stands in and only bursts below that are covered (networks
 with this link are metastable at best: Gerhard et al. 2017, PLoS Computational Biology
 13:e1005390).
 
@@ -37,8 +41,8 @@ from onehotglm.kernels.emissions import LINKS
 _NODES, _NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
 _NODE_WEIGHTS = _NODE_WEIGHTS / _NODE_WEIGHTS.sum()
 
-# Per link; for "exp" the slope at one count per bin.
-_STEEPEST_SLOPE = {"softplus": 1.0, "exp": 1.0, "sigmoid": 0.25}
+# Per link; for "exp" the slope at two counts per bin.
+_STEEPEST_SLOPE = {"softplus": 1.0, "exp": 2.0, "sigmoid": 0.25}
 
 # Linear predictors beyond this never occur: exp(-40) counts per bin is no rate at all.
 _ETA_BOUND = 40.0
@@ -65,16 +69,16 @@ def loop_gain(slope: np.ndarray, connectivity: np.ndarray, link: str) -> float:
     Returns
     -------
     float
-        The larger of the two spectral radii that the module describes.
+        The larger of the two spectral norms that the module describes.
 
     Examples
     --------
-    >>> ring = np.array([[[0.0, -3.0], [3.0, 0.0]]])
-    >>> round(loop_gain(np.array([[0.5, 0.5]]), ring, "softplus"), 6)
-    1.5
+    >>> pair = np.array([[[0.0, -3.0], [3.0, 0.0]]])
+    >>> round(loop_gain(np.array([[0.5, 0.5]]), pair, "softplus"), 6)
+    3.0
     """
-    at_rest = _spectral_radius(slope[..., None] * np.abs(connectivity))
-    in_bursts = _STEEPEST_SLOPE[link] * _spectral_radius(np.maximum(connectivity, 0.0))
+    at_rest = _spectral_norm(slope[..., None] * np.abs(connectivity))
+    in_bursts = _STEEPEST_SLOPE[link] * _spectral_norm(np.maximum(connectivity, 0.0))
     return max(at_rest, in_bursts)
 
 
@@ -173,5 +177,6 @@ def stabilise(
     return Stabilised(scale, bias, gain)
 
 
-def _spectral_radius(matrices: np.ndarray) -> float:
-    return float(np.abs(np.linalg.eigvals(matrices)).max())
+def _spectral_norm(matrices: np.ndarray) -> float:
+    """Largest singular value of all matrices."""
+    return float(np.linalg.norm(matrices, ord=2, axis=(-2, -1)).max())
