@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "evaluation": CORE | SIDES,
     "compare": CORE | SIDES | TOP,
     "report": CORE | SIDES | TOP,
-    "workflow": CORE | SIDES | TOP,
+    "workflow": CORE | SIDES | TOP | {"references"},
     "cli": CORE | SIDES | TOP | {"workflow", "references"},
 }
 
