@@ -19,10 +19,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import xarray as xr
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from onehotglm.errors import InvalidInputError
 from onehotglm.networks.rnn.accuracy import room_for
+from onehotglm.networks.rnn.cell import LeakyCell
 from onehotglm.networks.rnn.network import RNN, make_rnn
 from onehotglm.networks.rnn.recurrence import run_to_end
 from onehotglm.networks.rnn.tasks import MIN_SPAN, check_task, draw_batch
@@ -55,12 +57,15 @@ class TaskObjective:
         Span that the arrays have room for.
     batch_size : int
         Sequences per step.
+    readout_only : bool
+        Whether gradients reach the heads only, not the layers.
     """
 
     task: str
     shared_head: bool
     max_span: int
     batch_size: int
+    readout_only: bool = False
 
     def __call__(
         self,
@@ -76,7 +81,8 @@ class TaskObjective:
         )
         states = network.initial_state(for_state, self.batch_size)
         states = run_to_end(network.dynamics(), states, batch.inputs, batch.start)
-        log_proba = jax.nn.log_softmax(network.logits(states[-1][0]), axis=-1)
+        activity = jax.lax.stop_gradient(states[-1][0]) if self.readout_only else states[-1][0]
+        log_proba = jax.nn.log_softmax(network.logits(activity), axis=-1)
         labels = self._labels_of_heads(batch.labels, span, network.n_heads).T
         loss = -jnp.take_along_axis(log_proba, labels[..., None], axis=-1)[..., 0].mean(axis=0)
         right = (log_proba.argmax(axis=-1) == labels).mean(axis=0)
@@ -107,6 +113,8 @@ class Curriculum:
         Accuracy that every asked head must pass.
     batch_size : int
         Sequences per step.
+    readout_only : bool
+        Whether only the heads are trained, on the layers as they are.
 
     Raises
     ------
@@ -120,6 +128,7 @@ class Curriculum:
     window: int = 5
     threshold: float = 0.98
     batch_size: int = 256
+    readout_only: bool = False
 
     def __post_init__(self) -> None:
         check_task(self.task)
@@ -156,7 +165,8 @@ class Curriculum:
     def objective(self, span: int) -> TaskObjective:
         """Loss of a span; spans that share their arrays' sizes share the compiled program."""
         room = room_for(span)
-        return TaskObjective(self.task, self.kind == "single", room, self.batch_size)
+        shared_head = self.kind == "single"
+        return TaskObjective(self.task, shared_head, room, self.batch_size, self.readout_only)
 
 
 class Stage(NamedTuple):
@@ -184,6 +194,27 @@ class CurriculumRun(NamedTuple):
     def span(self) -> int:
         """Largest span that was mastered; 1 if none was."""
         return max((stage.span for stage in self.stages if stage.passed), default=MIN_SPAN - 1)
+
+    def to_dataset(self) -> xr.Dataset:
+        """Course of the training.
+
+        Returns
+        -------
+        Dataset
+            ``n_steps`` taken for each span and whether it was ``passed`` (span),
+            ``accuracy`` (span, head), nan where a head was not asked, and ``mean_tau``
+            (span) of the top layer where its neurons have timescales.
+        """
+        variables = {
+            "n_steps": ("span", [stage.n_steps for stage in self.stages]),
+            "passed": ("span", [stage.passed for stage in self.stages]),
+            "accuracy": (("span", "head"), np.stack([stage.accuracy for stage in self.stages])),
+        }
+        tops = [stage.network.layers[-1] for stage in self.stages]
+        mean_tau = [float(top.effective_tau.mean()) for top in tops if isinstance(top, LeakyCell)]
+        if mean_tau:
+            variables["mean_tau"] = ("span", mean_tau)
+        return xr.Dataset(variables, coords={"span": [stage.span for stage in self.stages]})
 
 
 def train_span(
