@@ -1,0 +1,1 @@
+"""Pure jitted functions over arrays: no classes, no validation, no state."""
