@@ -145,7 +145,9 @@ def simulate_population(
     if coupling_gain is not None:
         coupling_gain = check_number("coupling_gain", coupling_gain, 0.0, above=True)
     kernel = time.profile @ time.basis
-    stable = stabilise(wiring.connectivity, target * time.bin_size, kernel, link, coupling_gain)
+    stable = stabilise(
+        wiring.connectivity, target * time.bin_size, kernel, link, coupling_gain, place
+    )
     _warn_of_gain(stable.gain)
     wiring = wiring._replace(
         connectivity=stable.scale * wiring.connectivity,
