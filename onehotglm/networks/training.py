@@ -20,6 +20,7 @@ import optax
 from jaxtyping import Array, PRNGKeyArray
 
 from onehotglm.errors import DataFileError, InvalidInputError
+from onehotglm.networks.keys import as_key
 
 Metrics = dict[str, Array]
 
@@ -49,7 +50,8 @@ class Optimiser:
     clip_norm : float, optional
         Gradients of a larger global norm are scaled down to it.
     weight_decay : float
-        Decoupled shrinkage of all parameters, per step and unit of learning rate.
+        Decoupled shrinkage of all matrices, per step and unit of learning rate; biases
+        and timescales are left alone.
     """
 
     name: str = "adam"
@@ -72,8 +74,12 @@ class Optimiser:
         elif self.momentum:
             chain.append(optax.trace(self.momentum, nesterov=True))
         if self.weight_decay:
-            chain.append(optax.add_decayed_weights(self.weight_decay))
+            chain.append(optax.add_decayed_weights(self.weight_decay, mask=_matrices))
         return optax.chain(*chain, optax.scale(-self.learning_rate))
+
+
+def _matrices(parameters: Any) -> Any:
+    return jax.tree.map(lambda parameter: parameter.ndim >= 2, parameters)
 
 
 class TrainingState(NamedTuple):
@@ -103,9 +109,8 @@ def start_training(
     -------
     TrainingState
     """
-    key = jax.random.key(random_state) if isinstance(random_state, int) else random_state
     moments = optimiser.build().init(eqx.filter(model, eqx.is_inexact_array))
-    return TrainingState(model, moments, key, jnp.zeros((), jnp.int32))
+    return TrainingState(model, moments, as_key(random_state), jnp.zeros((), jnp.int32))
 
 
 @partial(jax.jit, static_argnames=("objective", "optimiser", "n_steps"))

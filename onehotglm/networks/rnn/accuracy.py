@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from onehotglm.errors import InvalidInputError
-from onehotglm.networks.rnn.network import RNN, as_key
+from onehotglm.networks.keys import as_key
+from onehotglm.networks.rnn.network import RNN
 from onehotglm.networks.rnn.recurrence import run_all, run_to_end
 from onehotglm.networks.rnn.tasks import (
     MIN_SPAN,

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from onehotglm.errors import InvalidInputError
+from onehotglm.networks.keys import as_key
 from onehotglm.networks.rnn.cell import LeakyCell, uniform
 from onehotglm.networks.rnn.gated import GatedCell
 from onehotglm.networks.rnn.recurrence import StackDynamics, StackState
@@ -133,10 +134,3 @@ def make_rnn(
         uniform(keys[-2], (n_heads, N_CLASSES, n_neurons), n_neurons),
         uniform(keys[-1], (n_heads, N_CLASSES), n_neurons),
     )
-
-
-def as_key(random_state: int | PRNGKeyArray) -> PRNGKeyArray:
-    """Random key from a seed, or the key itself."""
-    if isinstance(random_state, int):
-        return jax.random.key(random_state)
-    return random_state

@@ -1,0 +1,234 @@
+"""The two promises of every network: it generates spikes, and it is fitted to spikes.
+
+A `Generator` samples spikes whose wiring is known.  A `Decoder` predicts each bin's
+rates from the bins before it; all decoders are scored on the same bins in the same
+unit, and each has a connectivity (post, pre).
+"""
+
+from abc import ABC, abstractmethod
+from typing import Self
+
+import numpy as np
+import xarray as xr
+from scipy.special import gammaln
+from sklearn.base import BaseEstimator
+
+from onehotglm.errors import InvalidInputError
+
+DIMS = ("session", "time", "neuron")
+
+
+class Generator(ABC):
+    """A network that generates spikes and knows its wiring."""
+
+    @abstractmethod
+    def sample(
+        self, n_sessions: int = 1, n_time_bins: int = 1000, random_state: int = 0
+    ) -> xr.Dataset:
+        """Sample spikes.
+
+        Parameters
+        ----------
+        n_sessions, n_time_bins : int
+            Size of the sample.
+        random_state : int or key
+            Seed.
+
+        Returns
+        -------
+        Dataset
+            ``spikes`` (session, time, neuron) in counts, ``rates`` (session, time,
+            neuron) in Hz, the true ``connectivity`` (post, pre), ``states`` (session,
+            time) where the network has them; attribute ``bin_size`` in seconds.
+        """
+
+
+class Decoder(BaseEstimator, ABC):
+    """A model that predicts the next bin's rates from the spikes so far.
+
+    A subclass sets in `fit`, beside its own results:
+
+    Attributes
+    ----------
+    mean_rates_ : DataArray, dims (neuron,)
+        From `mean_rates` of the training data, Hz: the baseline of `score`.
+    connectivity_ : DataArray, dims (post, pre)
+        Effect of a neuron's spikes on another's rate.
+    """
+
+    mean_rates_: xr.DataArray
+    connectivity_: xr.DataArray
+
+    @abstractmethod
+    def fit(self, spikes: xr.DataArray) -> Self:
+        """Fit to spikes, (session, time, neuron) in counts, NaN where missing."""
+
+    @abstractmethod
+    def predict_rates(self, spikes: xr.DataArray) -> xr.DataArray:
+        """Rates of every bin given the bins before it, (session, time, neuron) in Hz.
+
+        Lead-in bins (negative time) are left out.
+        """
+
+    @property
+    @abstractmethod
+    def n_parameters_(self) -> int:
+        """Number of fitted parameters."""
+
+    def log_likelihood(self, spikes: xr.DataArray) -> xr.DataArray:
+        """Log-likelihood of each session under the predicted rates.
+
+        Parameters
+        ----------
+        spikes : DataArray, dims (session, time, neuron)
+            Counts; missing and lead-in bins are not scored.
+
+        Returns
+        -------
+        DataArray, dims (session,)
+            Nats.
+        """
+        return poisson_log_likelihood(self.predict_rates(spikes), spikes)
+
+    def score(self, spikes: xr.DataArray, y: None = None) -> float:
+        """Bits per spike over the training mean rates.
+
+        Parameters
+        ----------
+        spikes : DataArray, dims (session, time, neuron)
+            Held-out counts.
+        y : None
+            Ignored; scikit-learn passes it.
+
+        Returns
+        -------
+        float
+            0 for the mean rates of the training data; higher is better.  nan where
+            there is no spike.
+        """
+        del y
+        return bits_per_spike(self.log_likelihood(spikes), spikes, self.mean_rates_)
+
+
+def check_spikes(spikes: xr.DataArray, neurons: xr.DataArray | None = None) -> xr.DataArray:
+    """Spikes with their dimensions in order, if they are what a decoder takes.
+
+    Parameters
+    ----------
+    spikes : DataArray, dims (session, time, neuron)
+        Counts, NaN where missing, with attribute ``bin_size`` in seconds.
+    neurons : DataArray, dims (neuron,), optional
+        Something per neuron of the fit, whose ids must be those of the spikes.
+
+    Returns
+    -------
+    DataArray, dims (session, time, neuron)
+
+    Raises
+    ------
+    InvalidInputError
+        If the type, dimensions, bin size, values or neurons do not fit.
+    """
+    if not isinstance(spikes, xr.DataArray) or set(spikes.dims) != set(DIMS):
+        got = spikes.dims if isinstance(spikes, xr.DataArray) else type(spikes).__name__
+        raise InvalidInputError(
+            f"spikes are {got}, expected an xarray.DataArray with dims {DIMS}; "
+            "load_nwb and simulate_population return one"
+        )
+    if not spikes.attrs.get("bin_size", 0) > 0:
+        raise InvalidInputError(
+            f"spikes have bin_size {spikes.attrs.get('bin_size')}, expected seconds; set it with "
+            "spikes.attrs['bin_size'] = 0.02"
+        )
+    if float(spikes.min()) < 0:
+        raise InvalidInputError(
+            f"spikes hold {float(spikes.min()):g}, expected counts of at least 0; NaN marks "
+            "missing bins"
+        )
+    if neurons is not None and not np.array_equal(spikes["neuron"], neurons["neuron"]):
+        raise InvalidInputError(
+            f"spikes are of the neurons {spikes['neuron'].values}, the fit of "
+            f"{neurons['neuron'].values}; select the same ones in the same order"
+        )
+    return spikes.transpose(*DIMS)
+
+
+def modelled(spikes: xr.DataArray) -> xr.DataArray:
+    """Bins that are modelled and scored: those after the lead-in."""
+    return spikes.isel(time=spikes["time"].values >= 0) if "time" in spikes.coords else spikes
+
+
+def mean_rates(spikes: xr.DataArray) -> xr.DataArray:
+    """Mean rate of each neuron over the observed bins.
+
+    Parameters
+    ----------
+    spikes : DataArray, dims (session, time, neuron)
+        Counts.
+
+    Returns
+    -------
+    DataArray, dims (neuron,)
+        Hz.  A neuron without spikes counts as having had half a spike: a rate of 0
+        would make a single later spike impossible.
+
+    Examples
+    --------
+    >>> counts = xr.DataArray([[[1.0, 0.0], [0.0, 0.0]]], dims=DIMS, attrs={"bin_size": 0.5})
+    >>> mean_rates(counts).values
+    array([1. , 0.5])
+    """
+    scored = modelled(spikes)
+    n_bins = np.maximum(scored.notnull().sum(("session", "time")), 1)
+    total = np.maximum(scored.sum(("session", "time")), 0.5)
+    return (total / n_bins / spikes.attrs["bin_size"]).assign_attrs(units="Hz")
+
+
+def poisson_log_likelihood(rates: xr.DataArray, spikes: xr.DataArray) -> xr.DataArray:
+    """Log-likelihood of the observed counts of each session.
+
+    Parameters
+    ----------
+    rates : DataArray, dims (session, time, neuron) or (neuron,)
+        Hz.
+    spikes : DataArray, dims (session, time, neuron)
+        Counts; missing and lead-in bins are not scored.
+
+    Returns
+    -------
+    DataArray, dims (session,)
+        Nats.
+    """
+    counts = modelled(spikes)
+    expected = rates * spikes.attrs["bin_size"]
+    log_factorial = xr.apply_ufunc(gammaln, counts + 1)
+    # 0 log 0 = 0: an impossible spike costs -inf, its absence nothing.
+    with np.errstate(divide="ignore"):
+        terms = xr.where(counts > 0, counts * np.log(expected), 0.0) - expected - log_factorial
+    return terms.where(counts.notnull()).sum(("time", "neuron"))
+
+
+def bits_per_spike(
+    log_likelihood: xr.DataArray, spikes: xr.DataArray, baseline: xr.DataArray
+) -> float:
+    """Log-likelihood gained over constant rates, in bits per spike.
+
+    Parameters
+    ----------
+    log_likelihood : DataArray, dims (session,)
+        Nats.
+    spikes : DataArray, dims (session, time, neuron)
+        The counts it belongs to.
+    baseline : DataArray, dims (neuron,)
+        Constant rates, Hz.
+
+    Returns
+    -------
+    float
+        nan where there is no spike.
+    """
+    n_spikes = float(modelled(spikes).sum())
+    if n_spikes == 0:
+        return float("nan")
+    gained = log_likelihood - poisson_log_likelihood(baseline, spikes)
+    return float(gained.sum()) / n_spikes / float(np.log(2))
