@@ -1,0 +1,352 @@
+"""The command line: ``onehotglm demo | fit | simulate | info``.
+
+Commands only speak with the user; `onehotglm.workflow` does the work.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from onehotglm import __version__
+from onehotglm.errors import OneHotGLMError
+
+_Command = Callable[..., Any]
+_PRIORS = ("none", "gaussian", "one-hot")
+_MODEL_PARAMETERS = ("n_states", "link", "n_lags", "basis", "n_init", "random_state")
+_FAMILIES = ("random", "distance", "small_world", "modular", "scale_free", "published")
+
+
+class _OneLineError(click.ClickException):
+    """An error that the user can mend: one line, exit code 2."""
+
+    exit_code = 2
+
+
+class _Group(click.Group):
+    """Turns errors of the package into one line; ``--debug`` lets the traceback through."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except OneHotGLMError as error:
+            if ctx.find_root().meta.get("debug"):
+                raise
+            raise _OneLineError(" ".join(str(error).split())) from error
+
+
+def _remember_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.find_root().meta["debug"] = True
+
+
+def _numbers(_: click.Context, __: click.Parameter, value: str | None) -> list[int] | None:
+    if value is None:
+        return None
+    try:
+        return [int(number) for number in value.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no list of unit ids such as 0,3,7") from None
+
+
+def _options(*decorators: _Command) -> Callable[[_Command], _Command]:
+    """Several options as one decorator, shown in the order given."""
+
+    def decorate(command: _Command) -> _Command:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+_debug_option = click.option(
+    "--debug",
+    is_flag=True,
+    expose_value=False,
+    callback=_remember_debug,
+    help="Show the traceback of an error.",
+)
+_random_state_option = click.option(
+    "--random-state",
+    type=int,
+    default=0,
+    help="Number that fixes everything random; the same number gives the same result.",
+)
+_model_options = _options(
+    click.option(
+        "--prior",
+        type=click.Choice([*_PRIORS, "all"]),
+        default="all",
+        help="Prior over the couplings; 'all' fits the three and compares what they predict.",
+    ),
+    click.option("--n-states", type=click.IntRange(min=1), default=3, help="Hidden states."),
+    click.option(
+        "--link",
+        type=click.Choice(["softplus", "exp", "sigmoid"]),
+        default="softplus",
+        help="From the linear predictor to the rate per bin.",
+    ),
+    click.option(
+        "--n-lags", type=click.IntRange(min=1), default=5, help="Past bins that a coupling sees."
+    ),
+    click.option(
+        "--basis",
+        type=click.Choice(["exponential", "raised_cosine", "lags"]),
+        default="exponential",
+        help="Functions of the lag that couplings are made of.",
+    ),
+    click.option(
+        "--n-init",
+        type=click.IntRange(min=1),
+        default=3,
+        help="Starts of the fit; the best is kept.",
+    ),
+    click.option("--method", type=click.Choice(["em"]), default="em", help="Way of fitting."),
+)
+
+
+@click.group(
+    cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "show_default": True}
+)
+@click.version_option(__version__, prog_name="onehotglm")
+@_debug_option
+def main() -> None:
+    """Hidden brain states, and what couples to what in each, from spike trains.
+
+    \b
+    onehotglm demo                     see it work on a recording that it generates
+    onehotglm info session.nwb         what a recording holds
+    onehotglm fit session.nwb --epochs run --n-states 5 --out results/session
+    """  # noqa: D301
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@_debug_option
+def info(file: Path) -> None:
+    """Say what an NWB FILE holds, before it is fitted.
+
+    Lists the units with their rates, the epochs and tables of trials by the names that
+    `onehotglm fit --epochs` and `--trials` take, and the other series, all with their times
+    on the recording's clock.
+    """
+    from onehotglm.io import describe_nwb
+
+    click.echo(str(describe_nwb(file)))
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Result folder.  [default: results/ and the name of FILE]",
+    show_default=False,
+)
+@click.option("--bin-size", type=float, default=0.02, help="Width of a bin in seconds.")
+@click.option(
+    "--epochs",
+    multiple=True,
+    help="Tag of the epochs to read, or the name of a table of intervals; may be repeated. "
+    "`onehotglm info FILE` lists them.  [default: the whole recording]",
+    show_default=False,
+)
+@click.option(
+    "--trials",
+    help="Read the trials in this table of intervals instead, each as a session.",
+)
+@click.option(
+    "--align-to", default="start_time", help="Column with the time that trials are aligned to."
+)
+@click.option(
+    "--window",
+    type=float,
+    nargs=2,
+    help="Seconds before (negative) and after that time where a trial starts and stops.",
+)
+@click.option(
+    "--session-length",
+    type=float,
+    default=20.0,
+    help="Cut epochs into sessions of this many seconds, so that whole ones can be held out; "
+    "0 leaves them whole. Trials are never cut.",
+)
+@click.option(
+    "--holdout",
+    type=click.IntRange(min=0),
+    default=5,
+    help="Hold out every so-many-th session for the scores; 0 fits all.",
+)
+@click.option(
+    "--units",
+    callback=_numbers,
+    help="Ids of the units to read, with commas between.  [default: all]",
+    show_default=False,
+)
+@click.option("--quality", help="Read units whose column `quality` has this value.")
+@click.option(
+    "--min-rate", type=float, default=0.05, help="Leave out units that fire less than this, Hz."
+)
+@_model_options
+@_random_state_option
+@_debug_option
+def fit(file: Path, out: Path | None, **options: Any) -> None:
+    """Fit an NWB FILE: states, couplings, held-out scores, figures and a report.
+
+    The result folder holds report.html (open it first), fit.nc (for OneHotHMMGLM.load or
+    xarray), states.csv (a row per bin) and the figures as PNG. With several priors fit.nc and
+    the report describe the one-hot fit, and fit_PRIOR.nc holds the others.
+    """
+    from onehotglm import workflow
+    from onehotglm.io import ensure_writable_folder
+
+    folder = ensure_writable_folder(out or Path("results") / file.stem)
+    spikes, facts = _load(file, options)
+    click.echo(", ".join(f"{name}: {text}" for name, text in facts.items()))
+    train, test = workflow.hold_out(spikes, options["holdout"])
+    fits = _fit_with_progress(train, test, options)
+    workflow.write_results(folder, file.stem, fits, spikes, test, facts=facts)
+    _say_result(fits, folder)
+
+
+_population_options = _options(
+    click.option(
+        "--wiring",
+        type=click.Choice(_FAMILIES),
+        default="distance",
+        help="Family that the connectome is drawn from.",
+    ),
+    click.option("--n-neurons", type=click.IntRange(min=2), default=20, help="Neurons."),
+    click.option("--n-states", type=click.IntRange(min=1), default=3, help="Hidden states."),
+    click.option("--n-sessions", type=click.IntRange(min=1), default=30, help="Sessions."),
+    click.option("--session-length", type=float, default=30.0, help="Seconds of a session."),
+    click.option("--bin-size", type=float, default=0.02, help="Width of a bin in seconds."),
+    click.option("--mean-rate", type=float, default=8.0, help="Mean rate of the neurons, Hz."),
+    click.option("--dwell-time", type=float, default=2.0, help="Mean time in a state, in seconds."),
+)
+
+
+@main.command()
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("recording.nwb"), help="NWB file."
+)
+@_population_options
+@_random_state_option
+@_debug_option
+def simulate(out: Path, **options: Any) -> None:
+    """Simulate a recording on a synthetic connectome and write it as NWB.
+
+    The couplings change with a hidden state. The file holds the spikes, the states as a table
+    of intervals, and the true wiring, so that a fit can be compared with it.
+    """
+    from onehotglm.io import ensure_writable_folder, save_nwb
+
+    ensure_writable_folder(out.parent)
+    simulation = _simulate(options)
+    save_nwb(out, simulation)
+    spikes = simulation["spikes"]
+    rate = float(spikes.mean()) / spikes.attrs["bin_size"]
+    click.echo(
+        f"{out}: {spikes.sizes['neuron']} neurons at {rate:.1f} Hz, "
+        f"{spikes.sizes['session']} sessions of {options['session_length']:g} s, "
+        f"{simulation.sizes['state']} states"
+    )
+
+
+@main.command()
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("results/demo"), help="Result folder."
+)
+@_population_options
+@click.option("--n-init", type=click.IntRange(min=1), default=3, help="Starts of each fit.")
+@_random_state_option
+@_debug_option
+def demo(out: Path, **options: Any) -> None:
+    """See it work: generate a recording, fit it, and compare with the truth.
+
+    Simulates spikes on a synthetic connectome, writes them as NWB (recording.nwb), reads that
+    back, fits the three priors to four fifths of the sessions, decodes the states, compares
+    states and couplings with the truth, and writes the result folder as `fit` does.
+    """
+    from onehotglm import workflow
+    from onehotglm.io import ensure_writable_folder, load_nwb, load_nwb_truth, save_nwb
+
+    folder = ensure_writable_folder(out)
+    file = save_nwb(folder / "recording.nwb", _simulate(options))
+    click.echo(f"wrote {file}, reading it back")
+    spikes = load_nwb(file, options["bin_size"], epochs="session")
+    truth = load_nwb_truth(file, spikes)
+    train, test = workflow.hold_out(spikes)
+    fits = _fit_with_progress(train, test, options)
+    facts = {"Recording": f"simulated, {options['wiring']} wiring"}
+    workflow.write_results(folder, "Demo", fits, spikes, test, facts=facts, truth=truth)
+    _say_result(fits, folder, truth)
+
+
+def _load(file: Path, options: dict[str, Any]) -> tuple[Any, dict[str, str]]:
+    """Read the counts, and say in words what was read."""
+    from onehotglm.io import describe_nwb, load_nwb
+
+    trials, epochs = options["trials"], list(options["epochs"])
+    spikes = load_nwb(
+        file,
+        options["bin_size"],
+        epochs=epochs or None,
+        trials=trials,
+        align_to=options["align_to"],
+        window=options["window"],
+        session_length=None if trials else options["session_length"] or None,
+        units=options["units"],
+        quality=options["quality"],
+        min_rate=options["min_rate"],
+        n_history_bins=options["n_lags"],
+    )
+    n_recorded, n_read = len(describe_nwb(file).units), spikes.sizes["neuron"]
+    facts = {
+        "Recording": file.name,
+        "Read": trials or ", ".join(epochs) or "all of it",
+        "Units read": f"{n_read} of {n_recorded} (least rate {options['min_rate']:g} Hz)",
+    }
+    return spikes, facts
+
+
+def _simulate(options: dict[str, Any]) -> Any:
+    from onehotglm.simulate import simulate_population
+
+    return simulate_population(
+        options["wiring"],
+        n_neurons=options["n_neurons"],
+        n_states=options["n_states"],
+        n_sessions=options["n_sessions"],
+        n_time_bins=round(options["session_length"] / options["bin_size"]),
+        bin_size=options["bin_size"],
+        mean_rate=options["mean_rate"],
+        dwell_time=options["dwell_time"],
+        random_state=options["random_state"],
+    )
+
+
+def _fit_with_progress(train: Any, test: Any, options: dict[str, Any]) -> list[Any]:
+    from tqdm import tqdm
+
+    from onehotglm.workflow import fit_and_score, model_settings
+
+    parameters = {name: options[name] for name in _MODEL_PARAMETERS if name in options}
+    settings = model_settings(options.get("prior", "all"), parameters)
+    fits = []
+    with tqdm(settings.items(), unit="fit", leave=False, disable=None) as bar:
+        for name, chosen in bar:
+            bar.set_description(f"fitting {name}")
+            fits.append(fit_and_score(name, chosen, train, test))
+    for message in (message for fit in fits for message in fit.warnings):
+        click.echo(f"warning: {message}", err=True)
+    return fits
+
+
+def _say_result(fits: list[Any], folder: Path, truth: Any = None) -> None:
+    from onehotglm.workflow import score_table
+
+    click.echo(score_table(fits).round(3).to_string(index=False, na_rep="-"))
+    click.echo(f"\nopen {folder / 'report.html'}")

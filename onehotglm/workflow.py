@@ -1,0 +1,287 @@
+"""What the command line does: hold out blocks, fit the priors, decode, write a result folder."""
+
+import time
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from onehotglm.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from onehotglm.estimator.onehot_hmm_glm import OneHotHMMGLM
+
+# Of several priors the result folder describes the last of these that was fitted.
+PRIORS = ("none", "gaussian", "one-hot")
+_N_RESAMPLES = 2000
+
+
+class FittedPrior(NamedTuple):
+    """One fit and how well it predicts.
+
+    Attributes
+    ----------
+    name : str
+        The prior, or "one state".
+    model : OneHotHMMGLM
+    bits_per_spike, low, high : float
+        Of the held-out sessions, with a 95 % interval from resampling these sessions; of
+        the training sessions, without interval, where none is held out.
+    train_bits_per_spike : float
+    seconds : float
+        That the fit took, compilation included.
+    warnings : tuple of str
+        Shown while fitting.
+    """
+
+    name: str
+    model: "OneHotHMMGLM"
+    bits_per_spike: float
+    low: float
+    high: float
+    train_bits_per_spike: float
+    seconds: float
+    warnings: tuple[str, ...]
+
+
+def hold_out(spikes: xr.DataArray, every: int = 5) -> tuple[xr.DataArray, xr.DataArray | None]:
+    """Set every so-many-th session aside for testing.
+
+    Parameters
+    ----------
+    spikes : DataArray, dims (session, time, neuron)
+    every : int
+        5 sets the sessions 2, 7, 12, ... aside; 0 none.
+
+    Returns
+    -------
+    train : DataArray
+    test : DataArray or None
+        None with ``every=0``.
+
+    Raises
+    ------
+    InvalidInputError
+        There are too few sessions.
+
+    Examples
+    --------
+    >>> spikes = xr.DataArray(np.zeros((6, 10, 2)), dims=("session", "time", "neuron"))
+    >>> train, test = hold_out(spikes, every=3)
+    >>> train.sizes["session"], test.sizes["session"]
+    (4, 2)
+    """
+    if every == 0:
+        return spikes, None
+    held_out = np.arange(spikes.sizes["session"]) % every == every // 2
+    if every < 2 or held_out.all() or not held_out.any():
+        raise InvalidInputError(
+            f"cannot hold out every {every}th of {len(held_out)} sessions; choose a number "
+            "between 2 and the number of sessions, shorter sessions, or 0 to hold out none"
+        )
+    return spikes.isel(session=~held_out), spikes.isel(session=held_out)
+
+
+def model_settings(
+    prior: str, parameters: Mapping[str, Any], *, baseline: bool = True
+) -> dict[str, dict[str, Any]]:
+    """Name the fits to run: one per prior, after a baseline without states.
+
+    Parameters
+    ----------
+    prior : {"none", "gaussian", "one-hot", "all"}
+    parameters : mapping
+        Parameters of `OneHotHMMGLM` that all fits share.
+    baseline : bool
+        Add a fit with one state where `parameters` has more.
+
+    Returns
+    -------
+    dict of str to dict
+        For `fit_and_score`.
+
+    Examples
+    --------
+    >>> list(model_settings("all", {"n_states": 3}))
+    ['one state', 'none', 'gaussian', 'one-hot']
+    """
+    priors = PRIORS if prior == "all" else (prior,)
+    settings = {name: {**parameters, "prior": name} for name in priors}
+    if baseline and parameters["n_states"] > 1:
+        one_state = {**parameters, "prior": priors[-1], "n_states": 1, "n_init": 1}
+        settings = {"one state": one_state} | settings
+    return settings
+
+
+def fit_and_score(
+    name: str,
+    parameters: Mapping[str, Any],
+    train: xr.DataArray,
+    test: xr.DataArray | None = None,
+) -> FittedPrior:
+    """Fit one model and score it on the held-out sessions.
+
+    Parameters
+    ----------
+    name : str
+        What the tables call it.
+    parameters : mapping
+        Of its `OneHotHMMGLM`.
+    train : DataArray, dims (session, time, neuron)
+    test : DataArray, optional
+        Without it the score is that of the training sessions.
+
+    Returns
+    -------
+    FittedPrior
+    """
+    from onehotglm.estimator.onehot_hmm_glm import OneHotHMMGLM
+
+    begin = time.perf_counter()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = OneHotHMMGLM(**parameters).fit(train)
+    seconds = time.perf_counter() - begin
+    messages = tuple(dict.fromkeys(f"{name}: {item.message}" for item in caught))
+    train_score = model.score(train)
+    if test is None:
+        score, low, high = train_score, np.nan, np.nan
+    else:
+        score, (low, high) = model.score(test), _score_interval(model, test)
+    return FittedPrior(name, model, score, low, high, train_score, seconds, messages)
+
+
+def _score_interval(model: "OneHotHMMGLM", test: xr.DataArray) -> tuple[float, float]:
+    """95 % interval of the bits per spike, from resampling the held-out sessions."""
+    sessions = [test.isel(session=[index]) for index in range(test.sizes["session"])]
+    n_spikes = np.array([float(item.where(item["time"] >= 0).sum()) for item in sessions])
+    scored = np.flatnonzero(n_spikes)
+    if len(scored) < 2:
+        return np.nan, np.nan
+    n_spikes = n_spikes[scored]
+    bits = n_spikes * [model.score(sessions[index]) for index in scored]
+    draws = np.random.default_rng(0).integers(len(bits), size=(_N_RESAMPLES, len(bits)))
+    low, high = np.quantile(bits[draws].sum(1) / n_spikes[draws].sum(1), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def score_table(fits: Sequence[FittedPrior]) -> pd.DataFrame:
+    """Table of the fits as the report shows it, a row per fit."""
+    rows = [
+        {
+            "name": fit.name,
+            "bits_per_spike": fit.bits_per_spike,
+            "low": fit.low,
+            "high": fit.high,
+            "training": fit.train_bits_per_spike,
+            "iterations": fit.model.n_iter_,
+            "stopped by": fit.model.stop_reason_,
+            "seconds": fit.seconds,
+        }
+        for fit in fits
+    ]
+    return pd.DataFrame(rows)
+
+
+def decode(model: "OneHotHMMGLM", spikes: xr.DataArray) -> xr.Dataset:
+    """States, their probabilities and predicted rates of every bin."""
+    return xr.Dataset(
+        {
+            "states": model.predict_states(spikes),
+            "posterior": model.predict_proba(spikes),
+            "rates": model.predict_rates(spikes),
+        }
+    )
+
+
+def states_frame(decoded: xr.Dataset, held_out: Iterable[Any] = ()) -> pd.DataFrame:
+    """One row per bin: session, time, state, probability of every state.
+
+    Parameters
+    ----------
+    decoded : Dataset
+        From `decode`.
+    held_out : iterable
+        Labels of the sessions that the fit has not seen.
+
+    Returns
+    -------
+    DataFrame
+        Columns `session`, `time` (s from the start of the session), `recording_time`
+        (s on the recording's clock, where it is known), `held_out`, `state`, and
+        `probability_0`, ... .  Padding has no rows.
+    """
+    states = decoded["states"].transpose("session", "time")
+    posterior = decoded["posterior"].transpose("session", "time", "state").values
+    session, bins = np.nonzero(states.values >= 0)
+    time = states["time"].values[bins]
+    labels = states["session"].values[session]
+    frame = pd.DataFrame({"session": labels, "time": time})
+    if "session_start" in states.coords:
+        frame["recording_time"] = states["session_start"].values[session] + time
+    frame["held_out"] = np.isin(labels, list(held_out))
+    frame["state"] = states.values[session, bins]
+    for state in range(posterior.shape[2]):
+        frame[f"probability_{state}"] = posterior[session, bins, state]
+    return frame
+
+
+def write_results(
+    folder: Path,
+    title: str,
+    fits: Sequence[FittedPrior],
+    spikes: xr.DataArray,
+    test: xr.DataArray | None,
+    *,
+    facts: Mapping[str, Any],
+    truth: xr.Dataset | None = None,
+) -> None:
+    """Write ``fit.nc``, ``states.csv``, figures and ``report.html``.
+
+    Parameters
+    ----------
+    folder : Path
+        An existing folder.
+    title : str
+    fits : sequence of FittedPrior
+        From `fit_and_score`; the last one is described, the others are kept as
+        ``fit_NAME.nc``.
+    spikes : DataArray, dims (session, time, neuron)
+        All sessions.
+    test : DataArray or None
+        Those that were held out.
+    facts : mapping of str to object
+        About the recording, for the top of the report.
+    truth : Dataset, optional
+        Of a simulation: adds the comparison.
+    """
+    from onehotglm.references import citation
+    from onehotglm.report import ReportContent, write_report
+
+    *others, main = fits
+    main.model.save(folder / "fit.nc")
+    for fit in others:
+        fit.model.save(folder / f"fit_{fit.name.replace(' ', '_')}.nc")
+    held_out = () if test is None else tuple(test["session"].values)
+    decoded = decode(main.model, spikes)
+    states_frame(decoded, held_out).to_csv(folder / "states.csv", index=False, float_format="%.6g")
+    notes = [note for fit in fits for note in fit.warnings]
+    if test is None:
+        notes.append("No session was held out: the scores are those of the training sessions.")
+    content = ReportContent(
+        title=title,
+        facts=facts,
+        fit=main.model.to_dataset(),
+        spikes=spikes,
+        states=decoded["states"],
+        posterior=decoded["posterior"],
+        rates=decoded["rates"],
+        scores=score_table(fits),
+        warnings=notes,
+        citation=citation("software", "one-hot"),
+    )
+    write_report(folder / "report.html", content, figure_folder=folder)
