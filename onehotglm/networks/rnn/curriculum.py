@@ -26,7 +26,7 @@ from onehotglm.errors import InvalidInputError
 from onehotglm.networks.rnn.accuracy import room_for
 from onehotglm.networks.rnn.cell import LeakyCell
 from onehotglm.networks.rnn.network import RNN, make_rnn
-from onehotglm.networks.rnn.recurrence import run_to_end
+from onehotglm.networks.rnn.recurrence import run_to_end_on_all_devices
 from onehotglm.networks.rnn.tasks import MIN_SPAN, check_task, draw_batch
 from onehotglm.networks.training import (
     Metrics,
@@ -80,7 +80,7 @@ class TaskObjective:
             for_batch, self.task, span, max_span=self.max_span, batch_size=self.batch_size
         )
         states = network.initial_state(for_state, self.batch_size)
-        states = run_to_end(network.dynamics(), states, batch.inputs, batch.start)
+        states = run_to_end_on_all_devices(network.dynamics(), states, batch.inputs, batch.start)
         activity = jax.lax.stop_gradient(states[-1][0]) if self.readout_only else states[-1][0]
         log_proba = jax.nn.log_softmax(network.logits(activity), axis=-1)
         labels = self._labels_of_heads(batch.labels, span, network.n_heads).T
