@@ -1,0 +1,1 @@
+"""How it is fitted: initial values, EM, restarts."""

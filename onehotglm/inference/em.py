@@ -1,0 +1,229 @@
+"""Expectation-maximisation for the switching GLM with a fixed Gaussian penalty.
+
+One `step` evaluates a candidate (E-step: chunked log-likelihoods and the smoother)
+and, if the penalised objective did not fall, takes one Newton step for all
+regressions and the exact update of the chain.  If it fell, the candidate moves
+half-way back to the last accepted parameters.  So accepted objectives never fall,
+although a single Newton step need not increase them (generalised EM, Dempster,
+Laird & Rubin 1977).
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from onehotglm.inference.newton import Penalty, log_penalty, newton_step
+from onehotglm.inference.statistics import Curvature, curvature, log_likelihoods
+from onehotglm.kernels import hmm_scan
+from onehotglm.model import transitions
+from onehotglm.model.params import Params
+from onehotglm.model.recording import Recording
+from onehotglm.model.transitions import TransitionPrior
+
+
+MAX_HALVINGS = 12
+
+
+class EMConfig(NamedTuple):
+    """What a compiled step depends on beside shapes.
+
+    Attributes
+    ----------
+    chunk_size : int
+        Bins per chunk.
+    link : str
+    exact_information : bool
+        See `onehotglm.inference.statistics.curvature`.
+    shared_bias : bool
+    """
+
+    chunk_size: int
+    link: str
+    exact_information: bool
+    shared_bias: bool
+
+
+class EMState(NamedTuple):
+    """Where EM stands.
+
+    Attributes
+    ----------
+    candidate : Params
+        To be evaluated next.
+    accepted : Params
+        Best so far.
+    objective : scalar
+        Penalised log-likelihood of `accepted` in nats, without ``log x!``.
+    log_likelihood : scalar
+        Of `accepted`.
+    curvature : Curvature
+        At `accepted`.
+    occupancy : array, shape (state,)
+        Expected number of bins in each state.
+    rejected : bool scalar
+        Whether the last candidate was turned down.
+    """
+
+    candidate: Params
+    accepted: Params
+    objective: Float[Array, ""]
+    log_likelihood: Float[Array, ""]
+    curvature: Curvature
+    occupancy: Float[Array, " state"]
+    rejected: Array
+
+
+def init(params: Params) -> EMState:
+    """State before the first step: nothing evaluated yet."""
+    shape, dtype = params.coefficients.shape, params.coefficients.dtype
+    nothing = Curvature(jnp.zeros(shape, dtype), jnp.zeros((*shape, shape[-1]), dtype))
+    low = jnp.asarray(-jnp.inf, dtype)
+    occupancy = jnp.zeros(shape[0], dtype)
+    return EMState(params, params, low, low, nothing, occupancy, jnp.asarray(False))
+
+
+@partial(jax.jit, static_argnames="shared_bias")
+def change_penalty(state: EMState, old: Penalty, new: Penalty, *, shared_bias: bool) -> EMState:
+    """Go on under another penalty, from the accepted parameters and their curvature.
+
+    Parameters
+    ----------
+    state : EMState
+        After at least one step under `old`.
+    old, new : Penalty
+        With the same free coefficients.
+    shared_bias : bool
+        Static.
+
+    Returns
+    -------
+    EMState
+        Its objective is the accepted parameters' under `new`.
+    """
+    coefficients = state.accepted.coefficients
+    objective = state.objective - log_penalty(old, coefficients) + log_penalty(new, coefficients)
+    move = newton_step(state.curvature, new, coefficients, shared_bias=shared_bias)
+    candidate = state.candidate._replace(coefficients=coefficients + move)
+    return state._replace(objective=objective, candidate=candidate)
+
+
+@partial(jax.jit, static_argnames="config")
+def step(
+    state: EMState,
+    recording: Recording,
+    penalty: Penalty,
+    transition_prior: TransitionPrior,
+    n_chunks: Array,
+    config: EMConfig,
+) -> EMState:
+    """Evaluate the candidate and propose the next one.
+
+    Parameters
+    ----------
+    state : EMState
+    recording : Recording
+    penalty : Penalty
+    transition_prior : TransitionPrior
+    n_chunks : int scalar
+        Only the first so many chunks are used: short runs need no compilation of
+        their own.
+    config : EMConfig
+        Static.
+
+    Returns
+    -------
+    EMState
+    """
+    candidate = state.candidate
+    options = {"size": config.chunk_size, "link": config.link}
+    log_lik = log_likelihoods(recording, candidate.coefficients, n_chunks, **options)
+    used = jnp.arange(recording.n_time) < n_chunks * config.chunk_size
+    smoothed = hmm_scan.smooth(
+        candidate.initial, candidate.transition, log_lik, recording.chain_starts | ~used
+    )
+    prior = log_penalty(penalty, candidate.coefficients) + transitions.log_density(
+        transition_prior, candidate.transition, candidate.initial
+    )
+    objective = smoothed.log_likelihood + prior
+    marginals = jnp.where((recording.modelled & used)[:, None], smoothed.marginals, 0.0)
+
+    def accept():
+        curve = curvature(
+            recording,
+            candidate.coefficients,
+            marginals,
+            n_chunks,
+            exact=config.exact_information,
+            **options,
+        )
+        move = newton_step(curve, penalty, candidate.coefficients, shared_bias=config.shared_bias)
+        initial_counts = jnp.where((recording.starts & used)[:, None], marginals, 0.0).sum(0)
+        chain = transitions.most_probable(
+            transition_prior, smoothed.transition_counts, initial_counts
+        )
+        return EMState(
+            Params(candidate.coefficients + move, *chain),
+            candidate,
+            objective,
+            smoothed.log_likelihood,
+            curve,
+            marginals.sum(0),
+            jnp.asarray(False),
+        )
+
+    def reject():
+        half_way = jax.tree.map(lambda a, b: 0.5 * (a + b), state.accepted, candidate)
+        return state._replace(candidate=half_way, rejected=jnp.asarray(True))
+
+    # The last digits of a sum over many bins are rounding: a fall of them is none.
+    slack = 8 * jnp.finfo(objective.dtype).eps * jnp.abs(objective)
+    return lax.cond(objective >= state.objective - slack, accept, reject)
+
+
+def run(
+    state: EMState,
+    advance: Callable[[EMState], EMState],
+    *,
+    max_iter: int,
+    tol: float,
+    on_step: Callable[[EMState], None] = lambda _: None,
+) -> tuple[EMState, str]:
+    """Step until the objective settles.
+
+    Parameters
+    ----------
+    state : EMState
+    advance : callable
+        `step` with its other arguments filled in.
+    max_iter : int
+    tol : float
+        Smallest relative change of the objective that counts as progress; being
+        relative, it means the same for any unit and any number of bins or neurons.
+    on_step : callable
+        Called with the state after every step.
+
+    Returns
+    -------
+    state : EMState
+    reason : str
+        "converged", "no further increase" or "max_iter".
+    """
+    previous, rejections = -jnp.inf, 0
+    for _ in range(max_iter):
+        state = advance(state)
+        on_step(state)
+        if state.rejected:
+            rejections += 1
+            if rejections >= MAX_HALVINGS:
+                return state, "no further increase"
+            continue
+        objective, rejections = float(state.objective), 0
+        if objective - previous <= tol * max(abs(objective), 1.0):
+            return state, "converged"
+        previous = objective
+    return state, "max_iter"

@@ -1,0 +1,307 @@
+"""From a start to fitted parameters: EM under a ridge, then rounds that learn the prior.
+
+A round takes the data's evidence about every weight, updates the shared prior and
+its Gaussian penalty, and takes one EM step under the new penalty.  Within a round the
+penalised objective never falls; between rounds it is another objective.  With the
+one-hot prior the types are then fixed, absent connections held at zero, and the
+strengths settled.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from onehotglm.inference import em
+from onehotglm.inference.em import EMConfig, EMState
+from onehotglm.inference.newton import Penalty
+from onehotglm.model import priors
+from onehotglm.model.params import from_weights
+from onehotglm.model.priors import GaussianPrior, OneHotPrior, TypePosterior, WeightPenalty
+from onehotglm.model.recording import Recording
+from onehotglm.model.transitions import TransitionPrior
+
+MAX_ROUNDS = 15
+FINAL_ROUNDS = 2
+# Rounds end when the coefficients move by less than this part of their size.
+ROUND_TOL = 2e-3
+
+
+class Problem(NamedTuple):
+    """Everything that stays the same during a fit.
+
+    Attributes
+    ----------
+    recording : Recording
+    config : EMConfig
+    transition_prior : TransitionPrior
+    bias_mean, bias_precision : array, shape (neuron,), and float
+        Prior over biases.
+    ridge : float
+        Precision of the weights' prior until a prior is learned.
+    free : bool array, shape (post, pre)
+        False where a coupling is excluded.
+    max_iter : int
+    tol : float
+    on_step : callable
+        Called with the state after every EM step.
+    """
+
+    recording: Recording
+    config: EMConfig
+    transition_prior: TransitionPrior
+    bias_mean: np.ndarray
+    bias_precision: float
+    ridge: float
+    free: np.ndarray
+    max_iter: int
+    tol: float
+    on_step: Callable[[EMState], None]
+
+    @property
+    def n_basis(self) -> int:
+        """Basis functions per coupling."""
+        return self.recording.basis.shape[0]
+
+    @property
+    def n_chunks(self) -> int:
+        """Chunks of the whole recording."""
+        return self.recording.n_time // self.config.chunk_size
+
+
+class Learned(NamedTuple):
+    """A fit.
+
+    Attributes
+    ----------
+    state : EMState
+        At the final parameters.
+    penalty : Penalty
+        Of the last step.
+    prior : GaussianPrior, OneHotPrior or None
+    types : TypePosterior or None
+        Of the one-hot prior, before the types were fixed.
+    reason : str
+        Why it stopped.
+    """
+
+    state: EMState
+    penalty: Penalty
+    prior: GaussianPrior | OneHotPrior | None
+    types: TypePosterior | None
+    reason: str
+
+
+def make_penalty(
+    problem: Problem, weights: WeightPenalty, present: np.ndarray | bool = True
+) -> Penalty:
+    """Penalty over all coefficients from one over weights (state, post, pre, basis).
+
+    `present` (state, post, pre) restricts the couplings further than the problem does.
+    """
+    n_states, n_neurons, _, n_basis = weights.mean.shape
+    free = np.broadcast_to((problem.free & present)[..., None], weights.mean.shape)
+
+    def columns(bias, per_weight):
+        bias = np.broadcast_to(bias, (n_states, n_neurons))[..., None]
+        return np.concatenate([bias, per_weight.reshape(n_states, n_neurons, -1)], axis=-1)
+
+    dtype = problem.recording.counts.dtype
+    return Penalty(
+        jnp.asarray(columns(problem.bias_mean, np.where(free, weights.mean, 0.0)), dtype),
+        jnp.asarray(columns(problem.bias_precision, weights.precision), dtype),
+        jnp.asarray(columns(True, free)),
+    )
+
+
+def ridge_penalty(problem: Problem, n_states: int) -> Penalty:
+    """Penalty before any prior is learned."""
+    n_neurons = problem.recording.n_neurons
+    shape = (n_states, n_neurons, n_neurons, problem.n_basis)
+    return make_penalty(problem, WeightPenalty(np.zeros(shape), np.full(shape, problem.ridge)))
+
+
+def stepper(
+    problem: Problem, penalty: Penalty, n_chunks: int | None = None
+) -> Callable[[EMState], EMState]:
+    """`em.step` on this problem, by default on the whole recording."""
+    n_chunks = problem.n_chunks if n_chunks is None else n_chunks
+    return partial(
+        em.step,
+        recording=problem.recording,
+        penalty=penalty,
+        transition_prior=problem.transition_prior,
+        n_chunks=jnp.asarray(n_chunks, jnp.int32),
+        config=problem.config,
+    )
+
+
+class Evidence(NamedTuple):
+    """What the data alone say of each weight, shapes (state, post, pre, basis)."""
+
+    estimate: np.ndarray
+    variance: np.ndarray
+
+
+def evidence(problem: Problem, state: EMState, penalty: Penalty) -> Evidence:
+    """Divide the prior out of the Laplace posterior's marginals.
+
+    ``1/v = 1/V - d`` and ``estimate = v (theta / V - d m)`` with prior precision d and
+    mean m, posterior mean theta and variance V.
+    """
+    posterior_mean, posterior_variance = laplace_weights(problem, state, penalty)
+    shape = posterior_mean.shape
+    mean, precision = (
+        np.asarray(x, float)[..., 1:].reshape(shape) for x in (penalty.mean, penalty.precision)
+    )
+    variance = 1 / np.maximum(1 / posterior_variance - precision, 1e-4)
+    estimate = variance * (posterior_mean / posterior_variance - precision * mean)
+    return Evidence(estimate, variance)
+
+
+def laplace_weights(
+    problem: Problem, state: EMState, penalty: Penalty
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weights and their Laplace variances given the states, (state, post, pre, basis)."""
+    coefficients = np.asarray(state.accepted.coefficients, float)
+    # One state at a time: all inverses together may not fit in memory.
+    variances = np.stack(
+        [
+            _inverse_diagonal(np.asarray(information, float), np.asarray(precision, float))
+            for information, precision in zip(
+                state.curvature.information, penalty.precision, strict=True
+            )
+        ]
+    )
+    shape = (*coefficients.shape[:2], -1, problem.n_basis)
+    return coefficients[..., 1:].reshape(shape), variances[..., 1:].reshape(shape)
+
+
+def _inverse_diagonal(information: np.ndarray, precision: np.ndarray) -> np.ndarray:
+    eye = np.eye(information.shape[-1])
+    jitter = 1e-9 * np.trace(information, axis1=-2, axis2=-1)[:, None] / len(eye) + 1e-8
+    inverse = np.linalg.inv(information + (precision + jitter)[..., None] * eye)
+    return np.diagonal(inverse, axis1=-2, axis2=-1)
+
+
+def learn(problem: Problem, state: EMState, prior: str) -> Learned:
+    """Converge under the ridge and learn the prior.
+
+    Parameters
+    ----------
+    problem : Problem
+    state : EMState
+        From the best start, after steps under the ridge.
+    prior : {"none", "gaussian", "one-hot"}
+
+    Returns
+    -------
+    Learned
+    """
+    n_states = state.occupancy.size
+    penalty = ridge_penalty(problem, n_states)
+    state, reason = _converge(problem, state, penalty)
+    if prior == "none":
+        return Learned(state, penalty, None, None, reason)
+    if prior == "gaussian":
+        return _learn_gaussian(problem, state, penalty)
+    return _learn_one_hot(problem, state, penalty)
+
+
+def _converge(problem: Problem, state: EMState, penalty: Penalty) -> tuple[EMState, str]:
+    return em.run(
+        state,
+        stepper(problem, penalty),
+        max_iter=problem.max_iter,
+        tol=problem.tol,
+        on_step=problem.on_step,
+    )
+
+
+def _one_step(problem: Problem, state: EMState, old: Penalty, new: Penalty) -> EMState:
+    """One accepted step under a new penalty."""
+    state = em.change_penalty(state, old, new, shared_bias=problem.config.shared_bias)
+    advance = stepper(problem, new)
+    for _ in range(em.MAX_HALVINGS):
+        state = advance(state)
+        problem.on_step(state)
+        if not state.rejected:
+            break
+    return state
+
+
+def _moved(before: EMState, after: EMState) -> float:
+    old, new = (np.asarray(s.accepted.coefficients[..., 1:], float) for s in (before, after))
+    return float(np.linalg.norm(new - old) / max(np.linalg.norm(new), 1e-6))
+
+
+def _learn_gaussian(problem: Problem, state: EMState, penalty: Penalty) -> Learned:
+    mean, _ = laplace_weights(problem, state, penalty)
+    prior = priors.initial_gaussian(mean)
+    for _ in range(MAX_ROUNDS):
+        mean, variance = laplace_weights(problem, state, penalty)
+        prior = priors.update_gaussian(prior, mean, variance)
+        new = make_penalty(problem, priors.gaussian_penalty(prior, len(mean)))
+        before, state = state, _one_step(problem, state, penalty, new)
+        penalty = new
+        if _moved(before, state) < ROUND_TOL:
+            break
+    state, reason = _converge(problem, state, penalty)
+    return Learned(state, penalty, prior, None, reason)
+
+
+def _learn_one_hot(problem: Problem, state: EMState, penalty: Penalty) -> Learned:
+    prior = priors.initial_one_hot(problem.recording.n_neurons, problem.n_basis)
+    reason = "max_iter"
+    data = evidence(problem, state, penalty)
+    for _ in range(MAX_ROUNDS):
+        types = _exclude(problem, priors.type_posterior(prior, *data))
+        prior = priors.update_one_hot(prior, types)
+        new = make_penalty(problem, priors.moment_matched_penalty(types, *data))
+        before, state = state, _one_step(problem, state, penalty, new)
+        penalty = new
+        data = evidence(problem, state, penalty)
+        if _moved(before, state) < ROUND_TOL:
+            reason = "converged"
+            break
+    types = _exclude(problem, priors.type_posterior(prior, *data))
+    state, penalty = _settle_strengths(problem, state, prior, types, data)
+    return Learned(state, penalty, prior, types, reason)
+
+
+def _exclude(problem: Problem, types: TypePosterior) -> TypePosterior:
+    """Excluded couplings are absent for certain."""
+    absent = np.array([0.0, 1.0, 0.0])
+    return types._replace(type_proba=np.where(problem.free[..., None], types.type_proba, absent))
+
+
+def _settle_strengths(
+    problem: Problem, state: EMState, prior: OneHotPrior, types: TypePosterior, data: Evidence
+) -> tuple[EMState, Penalty]:
+    """Strengths given the most probable types; absent couplings are exactly zero."""
+    signs = types.type_proba.argmax(-1) - 1
+    for _ in range(FINAL_ROUNDS):
+        known = priors.given_types(priors.type_posterior(prior, *data), signs)
+        penalty = make_penalty(problem, priors.moment_matched_penalty(known, *data), signs != 0)
+        state = _evaluate(problem, state, penalty, known)
+        state = stepper(problem, penalty)(state)
+        problem.on_step(state)
+        data = evidence(problem, state, penalty)
+    # Means of truncated posteriors: of the type's sign, which a Newton step need not keep.
+    known = priors.given_types(priors.type_posterior(prior, *data), signs)
+    return _evaluate(problem, state, penalty, known), penalty
+
+
+def _evaluate(problem: Problem, state: EMState, penalty: Penalty, types: TypePosterior) -> EMState:
+    """EM state at the posterior mean weights."""
+    weights, _ = priors.mixture_moments(types)
+    accepted = state.accepted
+    dtype = accepted.coefficients.dtype
+    moved = from_weights(
+        accepted.bias, jnp.asarray(weights, dtype), accepted.transition, accepted.initial
+    )
+    state = stepper(problem, penalty)(em.init(moved))
+    problem.on_step(state)
+    return state

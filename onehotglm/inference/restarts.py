@@ -1,0 +1,61 @@
+"""Several starts, the losers dropped early."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from onehotglm.inference import em
+from onehotglm.inference.em import EMState
+from onehotglm.inference.learning import Problem, ridge_penalty, stepper
+from onehotglm.model.params import Params
+
+SHORT_ITERATIONS = 8
+LONG_ITERATIONS = 10
+# Short runs see this part of the recording, and at least so many bins.
+SHORT_PART = 0.25
+SHORT_BINS = 16_000
+
+
+def best_start(
+    problem: Problem,
+    starts: Sequence[Params],
+    on_objective: Callable[[int, float], None] = lambda start, objective: None,
+) -> EMState:
+    """Run all starts a little, the better half longer, and return the best.
+
+    Parameters
+    ----------
+    problem : Problem
+    starts : sequence of Params
+    on_objective : callable
+        Called with a start's number and its objective in nats per bin when it ends.
+
+    Returns
+    -------
+    EMState
+        On the whole recording.
+    """
+    penalty = ridge_penalty(problem, starts[0].initial.size)
+    states = [em.init(start) for start in starts]
+    order = np.arange(len(starts))
+    size, total = problem.config.chunk_size, problem.n_chunks
+    short = min(max(int(SHORT_PART * total), -(-SHORT_BINS // size)), total)
+    if len(starts) > 1:
+        advance = stepper(problem, penalty, short)
+        states = [_advance(problem, state, advance, SHORT_ITERATIONS) for state in states]
+        order = np.argsort([-float(state.objective) for state in states])
+    whole = stepper(problem, penalty)
+    kept = [
+        (index, _advance(problem, em.init(states[index].accepted), whole, LONG_ITERATIONS))
+        for index in order[: (len(starts) + 1) // 2]
+    ]
+    for index, state in kept:
+        on_objective(int(index), float(state.objective))
+    return max((state for _, state in kept), key=lambda state: float(state.objective))
+
+
+def _advance(
+    problem: Problem, state: EMState, advance: Callable[[EMState], EMState], n_iter: int
+) -> EMState:
+    state, _ = em.run(state, advance, max_iter=n_iter, tol=problem.tol, on_step=problem.on_step)
+    return state

@@ -1,0 +1,166 @@
+"""Passes over the recording in chunks: log-likelihoods, gradients, Fisher information.
+
+Only a chunk's arrays exist at a time, so memory does not grow with the recording.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from onehotglm.kernels.emissions import LINKS
+from onehotglm.model.recording import Chunk, Recording, take_chunk
+
+# Entries (time, state, neuron) that a chunk may have: about what the cache holds.
+_CHUNK_ENTRIES = 200_000
+_CHUNK_BINS = (200, 2000)
+
+
+def chunk_size(n_states: int, n_neurons: int) -> int:
+    """Bins per chunk, a multiple of 200.
+
+    Examples
+    --------
+    >>> chunk_size(5, 20), chunk_size(5, 200)
+    (2000, 200)
+    """
+    low, high = _CHUNK_BINS
+    bins = _CHUNK_ENTRIES // (n_states * n_neurons)
+    return int(min(max(bins // low * low, low), high))
+
+
+class Curvature(NamedTuple):
+    """Gradient and Fisher information of the expected log-likelihood.
+
+    Attributes
+    ----------
+    gradient : array, shape (state, post, column)
+    information : array, shape (state, post, column, column)
+    """
+
+    gradient: Float[Array, "state post column"]
+    information: Float[Array, "state post column column"]
+
+
+def _predictors(chunk: Chunk, coefficients: Array) -> Array:
+    """Linear predictors, shape (time, state * post): flat, which the compiler likes best."""
+    return chunk.design @ coefficients.reshape(-1, coefficients.shape[-1]).T
+
+
+def _sums_over_neurons(n_states: int, n_neurons: int, dtype: jnp.dtype) -> Array:
+    """Matrix (state * post, state) that sums flat columns over a state's neurons."""
+    return jnp.repeat(jnp.eye(n_states, dtype=dtype), n_neurons, axis=0)
+
+
+def log_likelihoods(
+    recording: Recording,
+    coefficients: Float[Array, "state post column"],
+    n_chunks: Int[Array, ""],
+    *,
+    size: int,
+    link: str,
+) -> Float[Array, "time state"]:
+    """``log p(x_t | z_t = s, history)`` without ``log x!``; 0 where nothing is modelled.
+
+    Parameters
+    ----------
+    recording : Recording
+    coefficients : array, shape (state, post, column)
+    n_chunks : int scalar
+        Chunks to work through; later bins get 0.
+    size : int
+        Bins per chunk; static.
+    link : str
+        Key of `LINKS`; static.
+
+    Returns
+    -------
+    array, shape (time, state)
+    """
+    n_states, n_neurons, _ = coefficients.shape
+    sums = _sums_over_neurons(n_states, n_neurons, coefficients.dtype)
+
+    def add(index, out):
+        chunk = take_chunk(recording, index, size)
+        rate, log_rate = LINKS[link].rate_and_log(_predictors(chunk, coefficients))
+        counts = jnp.tile(chunk.counts, (1, n_states))
+        total = ((counts * log_rate - rate) * jnp.tile(chunk.weight, (1, n_states))) @ sums
+        return lax.dynamic_update_slice_in_dim(out, total, index * size, 0)
+
+    empty = jnp.zeros((recording.n_time, n_states), coefficients.dtype)
+    return lax.fori_loop(0, n_chunks, add, empty)
+
+
+def curvature(
+    recording: Recording,
+    coefficients: Float[Array, "state post column"],
+    marginals: Float[Array, "time state"],
+    n_chunks: Int[Array, ""],
+    *,
+    size: int,
+    link: str,
+    exact: bool,
+) -> Curvature:
+    """Gradient and Fisher information of the log-likelihood expected under the states.
+
+    With ``f = g(eta)`` and slope ``f' = dg/deta``, gradient weights are
+    ``gamma (x - f) f' / f`` and information weights ``gamma f'^2 / f``.
+
+    Parameters
+    ----------
+    recording, coefficients, n_chunks, size, link
+        As in `log_likelihoods`.
+    marginals : array, shape (time, state)
+        Posterior of the states, gamma.
+    exact : bool
+        False replaces ``f'^2 / f`` by its mean over a state's bins in the
+        information of each neuron: as many times cheaper as there are neurons.  The
+        gradient stays exact.
+
+    Returns
+    -------
+    Curvature
+    """
+    n_states, n_neurons, n_columns = coefficients.shape
+    n_pairs = n_columns * (n_columns + 1) // 2
+    # Products of all pairs of columns; selecting by multiplication beats a gather.
+    rows, columns = jnp.triu_indices(n_columns)
+    pick_row, pick_column = (
+        jnp.eye(n_columns, dtype=coefficients.dtype)[:, i] for i in (rows, columns)
+    )
+    n_weights = n_states * n_neurons if exact else n_states
+    spread = _sums_over_neurons(n_states, n_neurons, coefficients.dtype).T
+
+    def add(index, sums):
+        gradient, pairs, totals = sums
+        chunk = take_chunk(recording, index, size)
+        gamma = lax.dynamic_slice_in_dim(marginals, index * size, size)
+        weight = (gamma @ spread) * jnp.tile(chunk.weight, (1, n_states))
+        rate, slope = LINKS[link].rate_and_slope(_predictors(chunk, coefficients))
+        ratio = slope / jnp.maximum(rate, jnp.finfo(rate.dtype).tiny)
+        residual = (jnp.tile(chunk.counts, (1, n_states)) * ratio - slope) * weight
+        fisher = weight * slope * ratio
+        gradient = gradient + residual.T @ chunk.design
+        products = (chunk.design @ pick_row) * (chunk.design @ pick_column)
+        per_pair = fisher if exact else gamma * chunk.weight.mean(1, keepdims=True)
+        pairs = pairs + per_pair.T @ products
+        totals = totals + jnp.stack([fisher.sum(0), weight.sum(0)])
+        return gradient, pairs, totals
+
+    dtype = coefficients.dtype
+    zeros = (
+        jnp.zeros((n_states * n_neurons, n_columns), dtype),
+        jnp.zeros((n_weights, n_pairs), dtype),
+        jnp.zeros((2, n_states * n_neurons), dtype),
+    )
+    gradient, pairs, totals = lax.fori_loop(0, n_chunks, add, zeros)
+    full = jnp.zeros((n_weights, n_columns, n_columns), dtype)
+    full = full.at[:, rows, columns].set(pairs).at[:, columns, rows].set(pairs)
+    if exact:
+        information = full.reshape(n_states, n_neurons, n_columns, n_columns)
+    else:
+        mean_weight = (totals[0] / jnp.maximum(totals[1], 1e-6)).reshape(n_states, n_neurons)
+        information = mean_weight[..., None, None] * full[:, None]
+    return Curvature(gradient.reshape(coefficients.shape), information)

@@ -1,0 +1,1 @@
+"""What is fitted: data and parameter containers, priors, transitions."""

@@ -1,0 +1,58 @@
+"""Parameters, and the one border between what users read and what inference works on.
+
+Users read weights (state, post, pre, basis), biases (state, neuron) and
+probabilities.  Inference keeps one row of regression coefficients per state and
+postsynaptic neuron: column 0 is the bias, column ``1 + m * n_basis + k`` the weight
+of basis function k of neuron m's history, as in `Chunk.design`.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+class Params(NamedTuple):
+    """Parameters of the switching GLM.
+
+    Attributes
+    ----------
+    coefficients : array, shape (state, post, column)
+        Bias and weights of every state's regression.
+    transition : array, shape (state, next_state)
+        Row-stochastic.
+    initial : array, shape (state,)
+        Probabilities of the first state of a session.
+    """
+
+    coefficients: Float[Array, "state post column"]
+    transition: Float[Array, "state next_state"]
+    initial: Float[Array, " state"]
+
+    @property
+    def bias(self) -> Array:
+        """Biases, shape (state, post)."""
+        return self.coefficients[..., 0]
+
+    def weights(self, n_basis: int) -> Array:
+        """Weights, shape (state, post, pre, basis)."""
+        n_states, n_neurons, _ = self.coefficients.shape
+        return self.coefficients[..., 1:].reshape(n_states, n_neurons, -1, n_basis)
+
+
+def from_weights(bias: Array, weights: Array, transition: Array, initial: Array) -> Params:
+    """Pack what users read into `Params`.
+
+    Parameters
+    ----------
+    bias : array, shape (state, post)
+    weights : array, shape (state, post, pre, basis)
+    transition : array, shape (state, next_state)
+    initial : array, shape (state,)
+
+    Returns
+    -------
+    Params
+    """
+    flat = jnp.reshape(weights, (*weights.shape[:2], -1))
+    return Params(jnp.concatenate([bias[..., None], flat], axis=-1), transition, initial)
