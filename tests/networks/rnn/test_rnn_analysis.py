@@ -29,9 +29,10 @@ def trained():
     return run_curriculum(32, Curriculum("single", max_span=2), n_steps=3000).network
 
 
+@jax.jit
 def outputs(network, states, inputs):
     _, activity = run_all(network.dynamics(), states, inputs)
-    return np.array(network.logits(activity))
+    return network.logits(activity)
 
 
 def test_silenced_neurons_are_as_if_removed():
@@ -88,6 +89,7 @@ def test_strong_noise_on_weights_hurts(trained):
     assert curve["accuracy"][1] < curve["accuracy"][0] - 0.1
 
 
+@pytest.mark.slow
 def test_retraining_restores_an_ablated_network(trained):
     gone = np.argsort(-np.abs(np.array(trained.w_out[0, 0])))[:8]
     smaller = remove(trained, gone)

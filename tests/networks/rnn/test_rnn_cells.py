@@ -15,6 +15,7 @@ from onehotglm.networks.rnn.network import make_rnn
 from onehotglm.networks.rnn.recurrence import run_all, run_to_end
 
 
+@jax.jit
 def drive(network, inputs, key=0):
     states = network.initial_state(jax.random.key(key), inputs.shape[1])
     return states, run_all(network.dynamics(), states, inputs)[1]
@@ -95,25 +96,26 @@ def test_second_layer_hears_the_first(inputs):
     ],
     ids=str,
 )
-@pytest.mark.parametrize("start", [0, 5])
-def test_gradients_of_the_training_recurrence(options, start, float64):
+def test_gradients_of_the_training_recurrence(options, float64):
     network = make_rnn(6, n_heads=2, **options)
     network = jax.tree.map(lambda a: a.astype(jnp.float64), network)
     inputs = jax.random.bernoulli(jax.random.key(9), shape=(12, 4, 1)).astype(float)
     states = network.initial_state(jax.random.key(0), 4)
 
-    def end(network, states):
+    def end(network, states, start):
         last = run_to_end(network.dynamics(), states, inputs, start)
         return jnp.sum(network.logits(last[-1][0]) ** 2)
 
-    def end_by_scan(network, states):
+    def end_by_scan(network, states, start):
         _, activity = run_all(network.dynamics(), states, inputs[start:])
         return jnp.sum(network.logits(activity[-1]) ** 2)
 
-    ours = jax.value_and_grad(end, argnums=(0, 1))(network, states)
-    plain = jax.value_and_grad(end_by_scan, argnums=(0, 1))(network, states)
-    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(plain), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+    gradient = jax.jit(jax.value_and_grad(end, argnums=(0, 1)))
+    by_scan = jax.jit(jax.value_and_grad(end_by_scan, argnums=(0, 1)), static_argnums=2)
+    for start in (0, 5):
+        ours, plain = gradient(network, states, start), by_scan(network, states, start)
+        for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(plain), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
 
 
 def gradient_of_tau(**options):
@@ -121,6 +123,7 @@ def gradient_of_tau(**options):
     inputs = jnp.ones((5, 4, 1))
     states = network.initial_state(jax.random.key(0), 4)
 
+    @jax.jit
     def end(network):
         return jnp.sum(run_to_end(network.dynamics(), states, inputs, 0)[-1][0])
 
@@ -156,6 +159,7 @@ def test_wrong_options_are_named(options, message):
         make_rnn(4, **options)
 
 
+@pytest.mark.slow
 def test_devices_share_a_batch_and_agree_with_one():
     code = """
         import jax, numpy as np

@@ -35,7 +35,7 @@ def test_loss_is_the_cross_entropy_of_the_asked_heads(task, shared_head):
     asked[:2] = 1
     key = jax.random.key(5)
     objective = TaskObjective(task, shared_head, max_span=8, batch_size=16)
-    loss, metrics = objective(network, key, jnp.asarray(span), jnp.asarray(asked))
+    loss, metrics = jax.jit(objective)(network, key, jnp.asarray(span), jnp.asarray(asked))
 
     for_batch, for_state = jax.random.split(key)
     batch = draw_batch(for_batch, task, span, max_span=8, batch_size=16)
@@ -54,18 +54,20 @@ def test_loss_is_the_cross_entropy_of_the_asked_heads(task, shared_head):
 
 @pytest.mark.parametrize("kind", ["single", "multi", "sliding"])
 def test_each_curriculum_learns(kind):
-    curriculum = Curriculum(kind, max_span=4, window=2)
-    run = run_curriculum(48, curriculum, n_steps=4000)
-    assert run.span == 4
-    assert [stage.span for stage in run.stages] == [2, 3, 4]
+    curriculum = Curriculum(kind, max_span=3, window=2)
+    run = run_curriculum(32, curriculum, n_steps=3000)
+    assert run.span == 3
+    assert [stage.span for stage in run.stages] == [2, 3]
     assert all(stage.n_steps % 100 == 0 for stage in run.stages)
     assert np.isnan(run.stages[0].accuracy[1:]).all()
-    head = 0 if kind == "single" else 2
-    assert accuracy_at_end(run.network, "parity", 4)[head, 2] > 0.97
-    assert accuracy_along(run.network, "parity", 4, head=head) > 0.95
+    head = 0 if kind == "single" else 1
+    assert accuracy_at_end(run.network, "parity", 3)[head, 1] > 0.97
+    assert accuracy_along(run.network, "parity", 3, head=head) > 0.95
 
 
-@pytest.mark.parametrize("cell", ["leaky", "gru", "lstm"])
+@pytest.mark.parametrize(
+    "cell", ["leaky", *(pytest.param(cell, marks=pytest.mark.slow) for cell in ("gru", "lstm"))]
+)
 def test_delayed_match_is_learnt_by_each_cell(cell):
     network = make_rnn(32, cell=cell, n_heads=2)
     # Gated cells hardly move at the published rate.

@@ -92,6 +92,7 @@ def test_contract_of_scikit_learn(spikes):
     assert again.score(spikes[5:7]) == pytest.approx(first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "option",
     [
