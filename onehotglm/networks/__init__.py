@@ -1,1 +1,7 @@
 """Other networks that play the brain: they generate spikes, and are fitted to spikes."""
+
+from onehotglm.networks.base import Decoder, Generator
+from onehotglm.networks.effective_connectivity import effective_connectivity
+from onehotglm.networks.homogeneous import HomogeneousPoisson
+
+__all__ = ["Decoder", "Generator", "HomogeneousPoisson", "effective_connectivity"]
