@@ -67,7 +67,7 @@ docs: $(VENV)/.dev
 
 examples: $(VENV)/.dev
 	set -e; for script in examples/*.py; do \
-	echo "== $$script"; $(BIN)/python -W error::DeprecationWarning:__main__ $$script results/examples; done
+	echo "== $$script"; $(BIN)/python -W error::DeprecationWarning:__main__ $$script --out results/examples; done
 
 bench: $(VENV)/.bench
 	set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done

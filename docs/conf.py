@@ -25,6 +25,8 @@ default_role = "py:obj"  # `name` in docstrings links where there is such an obj
 
 html_theme = "furo"
 html_title = f"onehotglm {version}"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
 html_show_sourcelink = False
 
 autosummary_generate = True
@@ -42,6 +44,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "examples",
     "filename_pattern": r"\.py$",
+    "ignore_pattern": r"(rnn|astrosnn|bdh)_",  # longer runs: plain scripts
     "within_subsection_order": "ExampleTitleSortKey",
     "abort_on_example_error": True,
     "download_all_examples": False,
