@@ -18,11 +18,14 @@ _PUBLIC = {
     "DataFileError": "errors",
     "InvalidInputError": "errors",
     "OneHotGLMError": "errors",
+    "OneHotHMMGLM": "estimator.onehot_hmm_glm",
+    "ReportContent": "report",
     "citation": "references",
     "describe_nwb": "io",
     "load_nwb": "io",
     "make_connectome": "simulate",
     "save_nwb": "io",
+    "simulate_from": "simulate",
     "simulate_population": "simulate",
     "write_report": "report",
 }
@@ -37,15 +40,17 @@ if TYPE_CHECKING:
         InvalidInputError as InvalidInputError,
         OneHotGLMError as OneHotGLMError,
     )
+    from onehotglm.estimator.onehot_hmm_glm import OneHotHMMGLM as OneHotHMMGLM
     from onehotglm.io import (
         describe_nwb as describe_nwb,
         load_nwb as load_nwb,
         save_nwb as save_nwb,
     )
     from onehotglm.references import citation as citation
-    from onehotglm.report import write_report as write_report
+    from onehotglm.report import ReportContent as ReportContent, write_report as write_report
     from onehotglm.simulate import (
         make_connectome as make_connectome,
+        simulate_from as simulate_from,
         simulate_population as simulate_population,
     )
 

@@ -25,7 +25,6 @@ from onehotglm.model.params import Params
 from onehotglm.model.recording import Recording
 from onehotglm.model.transitions import TransitionPrior
 
-
 MAX_HALVINGS = 12
 
 
@@ -191,7 +190,7 @@ def run(
     *,
     max_iter: int,
     tol: float,
-    on_step: Callable[[EMState], None] = lambda _: None,
+    on_step: Callable[[EMState], bool] = lambda _: False,
 ) -> tuple[EMState, str]:
     """Step until the objective settles.
 
@@ -205,18 +204,19 @@ def run(
         Smallest relative change of the objective that counts as progress; being
         relative, it means the same for any unit and any number of bins or neurons.
     on_step : callable
-        Called with the state after every step.
+        Called with the state after every step; returns True to stop.
 
     Returns
     -------
     state : EMState
     reason : str
-        "converged", "no further increase" or "max_iter".
+        "converged", "no further increase", "max_iter" or "interrupted".
     """
     previous, rejections = -jnp.inf, 0
     for _ in range(max_iter):
         state = advance(state)
-        on_step(state)
+        if on_step(state):
+            return state, "interrupted"
         if state.rejected:
             rejections += 1
             if rejections >= MAX_HALVINGS:

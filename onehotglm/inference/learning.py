@@ -46,7 +46,7 @@ class Problem(NamedTuple):
     max_iter : int
     tol : float
     on_step : callable
-        Called with the state after every EM step.
+        Called with the state after every EM step; returns True to stop early.
     """
 
     recording: Recording
@@ -58,7 +58,7 @@ class Problem(NamedTuple):
     free: np.ndarray
     max_iter: int
     tol: float
-    on_step: Callable[[EMState], None]
+    on_step: Callable[[EMState], bool]
 
     @property
     def n_basis(self) -> int:
@@ -101,7 +101,7 @@ def make_penalty(
 
     `present` (state, post, pre) restricts the couplings further than the problem does.
     """
-    n_states, n_neurons, _, n_basis = weights.mean.shape
+    n_states, n_neurons = weights.mean.shape[:2]
     free = np.broadcast_to((problem.free & present)[..., None], weights.mean.shape)
 
     def columns(bias, per_weight):
@@ -220,16 +220,16 @@ def _converge(problem: Problem, state: EMState, penalty: Penalty) -> tuple[EMSta
     )
 
 
-def _one_step(problem: Problem, state: EMState, old: Penalty, new: Penalty) -> EMState:
-    """One accepted step under a new penalty."""
+def _one_step(problem: Problem, state: EMState, old: Penalty, new: Penalty) -> tuple[EMState, bool]:
+    """One accepted step under a new penalty, and whether to stop early."""
     state = em.change_penalty(state, old, new, shared_bias=problem.config.shared_bias)
     advance = stepper(problem, new)
     for _ in range(em.MAX_HALVINGS):
         state = advance(state)
-        problem.on_step(state)
-        if not state.rejected:
+        stop = problem.on_step(state)
+        if stop or not state.rejected:
             break
-    return state
+    return state, stop
 
 
 def _moved(before: EMState, after: EMState) -> float:
@@ -244,9 +244,10 @@ def _learn_gaussian(problem: Problem, state: EMState, penalty: Penalty) -> Learn
         mean, variance = laplace_weights(problem, state, penalty)
         prior = priors.update_gaussian(prior, mean, variance)
         new = make_penalty(problem, priors.gaussian_penalty(prior, len(mean)))
-        before, state = state, _one_step(problem, state, penalty, new)
+        before = state
+        state, stop = _one_step(problem, state, penalty, new)
         penalty = new
-        if _moved(before, state) < ROUND_TOL:
+        if stop or _moved(before, state) < ROUND_TOL:
             break
     state, reason = _converge(problem, state, penalty)
     return Learned(state, penalty, prior, None, reason)
@@ -260,11 +261,12 @@ def _learn_one_hot(problem: Problem, state: EMState, penalty: Penalty) -> Learne
         types = _exclude(problem, priors.type_posterior(prior, *data))
         prior = priors.update_one_hot(prior, types)
         new = make_penalty(problem, priors.moment_matched_penalty(types, *data))
-        before, state = state, _one_step(problem, state, penalty, new)
+        before = state
+        state, stop = _one_step(problem, state, penalty, new)
         penalty = new
         data = evidence(problem, state, penalty)
-        if _moved(before, state) < ROUND_TOL:
-            reason = "converged"
+        if stop or _moved(before, state) < ROUND_TOL:
+            reason = "interrupted" if stop else "converged"
             break
     types = _exclude(problem, priors.type_posterior(prior, *data))
     state, penalty = _settle_strengths(problem, state, prior, types, data)

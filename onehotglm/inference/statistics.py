@@ -5,7 +5,6 @@ Only a chunk's arrays exist at a time, so memory does not grow with the recordin
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
@@ -44,7 +43,7 @@ class Curvature(NamedTuple):
     information: Float[Array, "state post column column"]
 
 
-def _predictors(chunk: Chunk, coefficients: Array) -> Array:
+def linear_predictors(chunk: Chunk, coefficients: Array) -> Array:
     """Linear predictors, shape (time, state * post): flat, which the compiler likes best."""
     return chunk.design @ coefficients.reshape(-1, coefficients.shape[-1]).T
 
@@ -84,7 +83,7 @@ def log_likelihoods(
 
     def add(index, out):
         chunk = take_chunk(recording, index, size)
-        rate, log_rate = LINKS[link].rate_and_log(_predictors(chunk, coefficients))
+        rate, log_rate = LINKS[link].rate_and_log(linear_predictors(chunk, coefficients))
         counts = jnp.tile(chunk.counts, (1, n_states))
         total = ((counts * log_rate - rate) * jnp.tile(chunk.weight, (1, n_states))) @ sums
         return lax.dynamic_update_slice_in_dim(out, total, index * size, 0)
@@ -138,7 +137,7 @@ def curvature(
         chunk = take_chunk(recording, index, size)
         gamma = lax.dynamic_slice_in_dim(marginals, index * size, size)
         weight = (gamma @ spread) * jnp.tile(chunk.weight, (1, n_states))
-        rate, slope = LINKS[link].rate_and_slope(_predictors(chunk, coefficients))
+        rate, slope = LINKS[link].rate_and_slope(linear_predictors(chunk, coefficients))
         ratio = slope / jnp.maximum(rate, jnp.finfo(rate.dtype).tiny)
         residual = (jnp.tile(chunk.counts, (1, n_states)) * ratio - slope) * weight
         fisher = weight * slope * ratio

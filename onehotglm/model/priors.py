@@ -19,7 +19,9 @@ Floats = NDArray[np.float64]
 _LOG_2PI = float(np.log(2 * np.pi))
 
 # Hyperpriors.  Couplings are in units of the linear predictor per (unit) history.
-GAUSSIAN_PSEUDO = (10.0, 0.1)  # so many pseudo-weights deviate by this much
+# Spread over states: so many pseudo-states in which a connection deviates by this much.
+# Without them the spread would collapse where the states agree.
+PSEUDO_STATES, PSEUDO_SD = 2.0, 0.1
 SLAB_MEAN_SD = 1.0
 SLAB_LOG_SD = (np.log(0.5), 0.35)
 # Weight of the overall type proportions in each connection's, in states.
@@ -37,13 +39,16 @@ class WeightPenalty(NamedTuple):
 
 
 class GaussianPrior(NamedTuple):
-    """``W[s] ~ Normal(mean, sd^2)`` with one mean per connection.
+    """``W[s] ~ Normal(mean, sd^2)``, both per connection, both shared by the states.
+
+    A spread per connection tells connections that are the same in all states (or absent
+    in all) from those that switch; its inverse-gamma hyperprior keeps it off zero.
 
     Attributes
     ----------
     mean : array, shape (post, pre, basis)
         State-constant couplings W0.
-    sd : array, shape (basis,)
+    sd : array, shape (post, pre, basis)
         Deviation of the states from them.
     mean_sd : array, shape (basis,)
         Spread of W0 itself around zero.
@@ -56,8 +61,9 @@ class GaussianPrior(NamedTuple):
 
 def initial_gaussian(weights: Floats) -> GaussianPrior:
     """Prior to start learning from, broad enough to leave the weights as they are."""
-    spread = np.maximum(weights.std(axis=(0, 1, 2)), 0.1)
-    return GaussianPrior(np.zeros(weights.shape[1:]), spread, spread)
+    spread = np.maximum(weights.std(axis=(0, 1, 2)), PSEUDO_SD)
+    zero = np.zeros(weights.shape[1:])
+    return GaussianPrior(zero, zero + spread, spread)
 
 
 def update_gaussian(prior: GaussianPrior, mean: Floats, variance: Floats) -> GaussianPrior:
@@ -77,13 +83,9 @@ def update_gaussian(prior: GaussianPrior, mean: Floats, variance: Floats) -> Gau
     precision = n_states / prior.sd**2 + 1 / prior.mean_sd**2
     centre = mean.sum(0) / prior.sd**2 / precision
     rest = 1 / precision
-    n_pseudo, pseudo_sd = GAUSSIAN_PSEUDO
-    squares = ((mean - centre) ** 2 + variance + rest).sum((0, 1, 2))
-    n_weights = mean[..., 0].size
-    sd = np.sqrt((squares + n_pseudo * pseudo_sd**2) / (n_weights + n_pseudo))
-    squares = (centre**2 + rest).sum((0, 1))
-    n_means = centre[..., 0].size
-    mean_sd = np.sqrt((squares + n_pseudo * pseudo_sd**2) / (n_means + n_pseudo))
+    squares = ((mean - centre) ** 2 + variance + rest).sum(0)
+    sd = np.sqrt((squares + PSEUDO_STATES * PSEUDO_SD**2) / (n_states + PSEUDO_STATES))
+    mean_sd = np.sqrt((centre**2 + rest).mean((0, 1)))
     return GaussianPrior(centre, sd, mean_sd)
 
 
@@ -169,7 +171,7 @@ def type_posterior(prior: OneHotPrior, estimate: Floats, variance: Floats) -> Ty
 
 
 def given_types(posterior: TypePosterior, types: NDArray[np.int_]) -> TypePosterior:
-    """The posterior with every connection's type known: types (state, post, pre) in -1, 0, 1."""
+    """Fix the type of every connection: types (state, post, pre) in -1, 0, 1."""
     return posterior._replace(type_proba=np.eye(3)[types + 1])
 
 

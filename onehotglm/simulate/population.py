@@ -11,9 +11,9 @@ from scipy.special import ndtr, ndtri
 from onehotglm.errors import InvalidInputError
 from onehotglm.kernels.emissions import LINKS
 from onehotglm.kernels.history import BASES, make_basis
+from onehotglm.random_state import RandomState, numpy_generator, spawn
 from onehotglm.simulate.checks import check_count, check_number
 from onehotglm.simulate.connectome import TYPES, Connectome
-from onehotglm.simulate.random_state import RandomState, numpy_generator, spawn
 from onehotglm.simulate.recording import simulate_from
 from onehotglm.simulate.stability import stabilise
 from onehotglm.simulate.switching import StateWiring, wiring_over_states

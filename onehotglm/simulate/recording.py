@@ -10,8 +10,8 @@ import xarray as xr
 from onehotglm.errors import InvalidInputError
 from onehotglm.kernels.emissions import LINKS
 from onehotglm.kernels.rollout import Rollout, rollout
+from onehotglm.random_state import RandomState, jax_key, numpy_generator
 from onehotglm.simulate.checks import check_count
-from onehotglm.simulate.random_state import RandomState, jax_key, numpy_generator
 
 PARAMETERS = ("bias", "weights", "basis_functions", "transition_matrix", "initial_proba")
 RECORDED = ("spikes", "states", "rates")

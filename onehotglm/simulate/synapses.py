@@ -5,9 +5,9 @@ import inspect
 import numpy as np
 
 from onehotglm.errors import InvalidInputError
+from onehotglm.random_state import RandomState, numpy_generator
 from onehotglm.simulate.checks import check_count, check_number
 from onehotglm.simulate.connectome import TYPES, Connectome
-from onehotglm.simulate.random_state import RandomState, numpy_generator
 from onehotglm.simulate.wiring import WIRINGS
 
 

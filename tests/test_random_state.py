@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from onehotglm.errors import InvalidInputError
-from onehotglm.simulate.random_state import jax_key, numpy_generator, spawn
+from onehotglm.random_state import jax_key, numpy_generator, spawn
 
 
 @pytest.mark.parametrize(

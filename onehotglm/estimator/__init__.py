@@ -1,0 +1,1 @@
+"""What the user holds: the estimator, its input checks and its outputs."""

@@ -1,0 +1,294 @@
+"""What a fitted model does: decode, predict, score, sample, save, draw."""
+
+import os
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from scipy.special import gammaln
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from onehotglm.errors import InvalidInputError
+from onehotglm.estimator import outputs
+from onehotglm.estimator.packing import Packed, pack, unpack
+from onehotglm.estimator.validate import as_spikes, check_neurons
+from onehotglm.inference import decode
+from onehotglm.inference.statistics import chunk_size
+from onehotglm.kernels.rollout import rollout
+from onehotglm.model.params import Params, from_weights
+from onehotglm.random_state import RandomState, jax_key, numpy_generator
+
+_SMALLEST_RATE = 1e-8
+
+
+class FittedModel(BaseEstimator):
+    """The methods that need fitted attributes; subclasses add the constructor and `fit`.
+
+    Subclasses set the parameters `n_states`, `link`, `n_lags`, `dtype` and `bin_size`, and
+    the fitted attributes that `onehotglm.estimator.outputs` lists.
+    """
+
+    # ---------------------------------------------------------------------- predicting
+
+    def predict_states(self, X: Any) -> xr.DataArray:
+        """Most likely state sequence of every session (Viterbi).
+
+        Parameters
+        ----------
+        X : as in `fit`
+
+        Returns
+        -------
+        DataArray of int, dims (session, time)
+            -1 in padding.
+        """
+        spikes, packed = self._input(X)
+        with self._precision():
+            path = np.asarray(
+                decode.most_likely_path(self._params(), packed.recording, **self._options)
+            )
+        return self._output(spikes, packed, path, -1)
+
+    def predict(self, X: Any) -> xr.DataArray:
+        """Alias of `predict_states`, as scikit-learn calls it."""
+        return self.predict_states(X)
+
+    def predict_proba(self, X: Any) -> xr.DataArray:
+        """Posterior of the states given all bins.
+
+        Parameters
+        ----------
+        X : as in `fit`
+
+        Returns
+        -------
+        DataArray, dims (session, time, state)
+            NaN in padding.
+        """
+        spikes, packed = self._input(X)
+        with self._precision():
+            result = decode.smoothed(self._params(), packed.recording, **self._options)
+            marginals = np.asarray(result.marginals)
+        return self._output(spikes, packed, marginals, np.nan, state=np.arange(self.n_states))
+
+    def predict_rates(self, X: Any) -> xr.DataArray:
+        """One-step-ahead rates, given the bins before.
+
+        Parameters
+        ----------
+        X : as in `fit`
+
+        Returns
+        -------
+        DataArray, dims (session, time, neuron)
+            Hz (counts per bin if the bin size is not known); NaN in padding.
+        """
+        spikes, packed = self._input(X)
+        with self._precision():
+            rates = np.asarray(
+                decode.predicted_rates(self._params(), packed.recording, **self._options)
+            )
+        out = self._output(spikes, packed, rates / self.bin_size_, np.nan, neuron=self.neuron_ids_)
+        return out.assign_attrs(units="Hz", bin_size=self.bin_size_)
+
+    def log_likelihood(self, X: Any) -> xr.DataArray:
+        """Log-likelihood of every session, ``log x!`` included.
+
+        Parameters
+        ----------
+        X : as in `fit`
+
+        Returns
+        -------
+        DataArray, dims (session,)
+            Nats.
+        """
+        spikes, packed = self._input(X)
+        with self._precision():
+            result = decode.smoothed(self._params(), packed.recording, **self._options)
+            per_bin = np.asarray(result.log_normalizers, float)[packed.position]
+        per_bin -= np.nansum(gammaln(packed.counts.astype(float) + 1), axis=1)
+        total = np.bincount(packed.session, per_bin, minlength=spikes.sizes["session"])
+        return xr.DataArray(total, {"session": spikes["session"]}, attrs={"units": "nats"})
+
+    def score(self, X: Any, y: None = None) -> float:
+        """Bits per spike gained over the training data's mean rates.
+
+        ``(log p(x) - sum log Poisson(x; mean rate)) / (n_spikes log 2)``
+
+        Parameters
+        ----------
+        X : as in `fit`
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        float
+            NaN without spikes.
+        """
+        _, packed = self._input(X)
+        counts = packed.counts.astype(float)
+        rate = np.maximum(self.mean_counts_, _SMALLEST_RATE)
+        baseline = np.nansum(counts * np.log(rate) - rate - gammaln(counts + 1))
+        n_spikes = np.nansum(counts)
+        if n_spikes == 0:
+            return float("nan")
+        gain = float(self.log_likelihood(X).sum()) - baseline
+        return float(gain / (n_spikes * np.log(2)))
+
+    # -------------------------------------------------------------------------- sampling
+
+    def sample(
+        self, n_time_bins: int = 1000, n_sessions: int = 1, random_state: RandomState = 0
+    ) -> xr.Dataset:
+        """Spikes from the fitted model, in closed loop.
+
+        Parameters
+        ----------
+        n_time_bins, n_sessions : int
+        random_state : int, numpy Generator or RandomState, or jax key
+
+        Returns
+        -------
+        Dataset
+            `spikes` (session, time, neuron; counts), `states` (session, time), `rates`
+            (session, time, neuron; Hz).
+
+        Raises
+        ------
+        InvalidInputError
+            If the rates explode, which a fit of excitation can do in closed loop.
+        """
+        check_is_fitted(self)
+        params = self._params()
+        out = rollout(
+            jax_key(numpy_generator(random_state)),
+            params.bias,
+            params.weights(len(self.basis_functions_)),
+            jnp.asarray(self.basis_functions_, params.bias.dtype),
+            params.transition,
+            params.initial,
+            link=self.link,
+            n_sessions=n_sessions,
+            n_time_bins=n_time_bins,
+        )
+        counts = np.asarray(out.counts)
+        if np.isnan(counts).any():
+            raise InvalidInputError(
+                "the sampled rates exploded: the fitted excitation feeds itself in closed loop; "
+                "sample shorter sessions or fit with a bounded link (sigmoid)"
+            )
+        dims = ("session", "time", "neuron")
+        return xr.Dataset(
+            {
+                "spikes": (dims, counts, {"bin_size": self.bin_size_, "units": "counts"}),
+                "states": (dims[:2], np.asarray(out.states)),
+                "rates": (dims, np.asarray(out.rates) / self.bin_size_, {"units": "Hz"}),
+            },
+            {
+                "session": np.arange(n_sessions),
+                "time": np.arange(n_time_bins) * self.bin_size_,
+                "neuron": self.neuron_ids_,
+            },
+            {"bin_size": self.bin_size_, "link": self.link},
+        )
+
+    # ------------------------------------------------------------- files, figures, display
+
+    def to_dataset(self) -> xr.Dataset:
+        """All fitted arrays, labelled, with the parameters as attributes."""
+        check_is_fitted(self)
+        return outputs.to_dataset(self)
+
+    def save(self, path: str | os.PathLike) -> Path:
+        """Write the fit as a netCDF file, see `onehotglm.io.checkpoint.save_dataset`."""
+        from onehotglm.io.checkpoint import save_dataset
+
+        dataset = self.to_dataset()
+        if not isinstance(self.random_state, int | np.integer | None):
+            dataset.attrs["random_state"] = None  # a generator's state is no result
+        return save_dataset(dataset, path, "fit")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Self:
+        """Read a fit that `save` wrote.
+
+        Raises
+        ------
+        DataFileError
+            If the file is missing, damaged, not a fit, or of another format version.
+        """
+        from onehotglm.io.checkpoint import load_dataset
+
+        return outputs.from_dataset(cls(), load_dataset(path, "fit"))
+
+    def plot_connectivity(self, **options: Any) -> Any:
+        """Couplings per state beside the shared prior, see `onehotglm.plots.plot_connectivity`."""
+        from onehotglm.plots import plot_connectivity
+
+        return plot_connectivity(self.to_dataset(), **options)
+
+    def plot_states(self, X: Any, **options: Any) -> Any:
+        """Raster, posterior and states, see `onehotglm.plots.plot_states`."""
+        from onehotglm.plots import plot_states
+
+        spikes = as_spikes(X, self.bin_size)
+        states, posterior = self.predict_states(spikes), self.predict_proba(spikes)
+        return plot_states(spikes, states, posterior, **options)
+
+    def _repr_html_(self) -> str:
+        if not hasattr(self, "weights_"):
+            return f"<code>{self!r}</code> (not fitted)"
+        return outputs.to_html(self)
+
+    # --------------------------------------------------------------------------- helpers
+
+    def _precision(self) -> AbstractContextManager:
+        return jax.enable_x64(True) if self.dtype == "float64" else nullcontext()
+
+    @property
+    def _chunk_size(self) -> int:
+        return chunk_size(self.n_states, len(self.mean_counts_))
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        return {"size": self._chunk_size, "link": self.link}
+
+    def _params(self) -> Params:
+        arrays = (self.bias_, self.weights_, self.transition_matrix_, self.initial_proba_)
+        return from_weights(*(jnp.asarray(x, self.dtype) for x in arrays))
+
+    def _pack(self, spikes: xr.DataArray) -> Packed:
+        return pack(spikes, self.basis_functions_, self.mean_counts_, self._chunk_size, self.dtype)
+
+    def _input(self, X: Any) -> tuple[xr.DataArray, Packed]:
+        check_is_fitted(self)
+        spikes = as_spikes(X, self.bin_size)
+        check_neurons(spikes, len(self.neuron_ids_))
+        with self._precision():
+            return spikes, self._pack(spikes)
+
+    def _output(
+        self,
+        spikes: xr.DataArray,
+        packed: Packed,
+        flat: np.ndarray,
+        fill: float,
+        **last: np.ndarray,
+    ) -> xr.DataArray:
+        """Values per bin, labelled like the spikes without their lead-in."""
+        modelled = spikes.isel(time=spikes["time"].values >= 0)
+        shape = (modelled.sizes["session"], modelled.sizes["time"])
+        out = unpack(packed, flat, shape, fill)
+        coords = {
+            name: coord
+            for name, coord in modelled.coords.items()
+            if set(coord.dims) <= {"session", "time"}
+        }
+        return xr.DataArray(out, coords | last, dims=("session", "time", *last))

@@ -1,0 +1,79 @@
+"""Watching a fit: the path of the likelihood, a progress bar, a clean way to stop."""
+
+import signal
+import threading
+from types import FrameType
+
+import numpy as np
+
+from onehotglm.inference.em import EMState
+
+# Shorter fits show no bar.
+_DELAY = 2.0
+
+
+class Monitor:
+    """Records every EM step and asks the fit to stop at the first Ctrl-C.
+
+    Use as a context manager around the fit.  A second Ctrl-C raises KeyboardInterrupt.
+
+    Parameters
+    ----------
+    constant : float
+        Added to log-likelihoods: minus the sum of ``log x!``.
+    n_time_bins : int
+        Bins that are modelled, to report per bin.
+    progress : bool
+        Show a bar if the fit takes longer than two seconds.
+    """
+
+    def __init__(self, constant: float, n_time_bins: int, progress: bool):
+        self.constant, self.n_time_bins, self.progress = constant, n_time_bins, progress
+        self.log_likelihood_path: list[float] = []
+        self.objective_path: list[float] = []
+        self.interrupted = False
+        self._searching = True
+
+    def __enter__(self) -> "Monitor":
+        from tqdm.auto import tqdm
+
+        self._bar = tqdm(
+            desc="EM", unit=" steps", delay=_DELAY, disable=not self.progress, leave=False
+        )
+        self._handler = None
+        # Python lets only the main thread handle signals.
+        if threading.current_thread() is threading.main_thread():
+            self._handler = signal.signal(signal.SIGINT, self._on_interrupt)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._handler is not None:
+            signal.signal(signal.SIGINT, self._handler)
+        self._bar.close()
+
+    def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
+        if self.interrupted:
+            raise KeyboardInterrupt
+        self.interrupted = True
+
+    def start_over(self) -> None:
+        """Forget the trial runs of the starts: what comes next is the fit."""
+        self._searching = False
+        self.log_likelihood_path.clear()
+        self.objective_path.clear()
+
+    def __call__(self, state: EMState) -> bool:
+        """Record a step; True asks the fit to stop."""
+        value = (float(state.log_likelihood) + self.constant) / self.n_time_bins
+        if not bool(state.rejected):
+            self.log_likelihood_path.append(value)
+            self.objective_path.append((float(state.objective) + self.constant) / self.n_time_bins)
+        text = "comparing starts" if self._searching else f"log-likelihood {value:.4f} nats/bin"
+        self._bar.set_postfix_str(text, refresh=False)
+        self._bar.update()
+        return self.interrupted
+
+    @property
+    def paths(self) -> tuple[np.ndarray, np.ndarray]:
+        """Log-likelihood and penalised objective of every accepted step, nats per bin."""
+        return np.array(self.log_likelihood_path), np.array(self.objective_path)

@@ -1,0 +1,333 @@
+"""The estimator: a state-switching Poisson GLM with a learnable prior over couplings."""
+
+import warnings
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from scipy.special import gammaln
+
+from onehotglm.errors import ConvergenceWarning, InvalidInputError
+from onehotglm.estimator.fitted import FittedModel
+from onehotglm.estimator.monitor import Monitor
+from onehotglm.estimator.packing import Packed
+from onehotglm.estimator.settings import affordable, check_settings
+from onehotglm.estimator.validate import as_spikes
+from onehotglm.inference.em import EMConfig
+from onehotglm.inference.init import clustered_rates, initial_coefficients, sticky_chain
+from onehotglm.inference.learning import Learned, Problem, learn
+from onehotglm.inference.restarts import best_start
+from onehotglm.kernels.emissions import LINKS
+from onehotglm.kernels.history import make_basis
+from onehotglm.model import priors
+from onehotglm.model.params import Params
+from onehotglm.model.transitions import TransitionPrior
+from onehotglm.random_state import RandomState, numpy_generator, spawn
+
+# Bias prior: the link's inverse of a neuron's mean rate, with this precision.
+_BIAS_PRECISION = 0.01
+# A state that holds less than this part of the bins is called empty.
+_EMPTY = 1e-3
+
+
+class OneHotHMMGLM(FittedModel):
+    r"""Hidden brain states and the couplings between neurons in each of them.
+
+    Spike counts x of session r, bin t and neuron n follow
+
+    .. math:: x_{rtn} \sim \mathrm{Poisson}\Big(g\Big(b_{sn} + \sum_{m,k} W_{snmk}
+        \sum_{l=1}^{L} \phi_{kl} x_{r,t-l,m}\Big)\Big), \qquad s = z_{rt},
+
+    where the state z is a Markov chain that restarts at every session.  The couplings W
+    of the states share a prior that is learned with them [1]_.
+
+    Parameters
+    ----------
+    n_states : int
+        Number of hidden states S.
+    prior : {"one-hot", "gaussian", "none"}
+        ``"one-hot"``: every connection is inhibitory, absent or excitatory in a state,
+        with type probabilities that the states share and a strength per state.
+        ``"gaussian"``: couplings scatter around a mean that the states share.
+        ``"none"``: a fixed ridge.
+    link : {"softplus", "exp", "sigmoid"}
+        g, from the linear predictor to counts per bin.
+    basis : {"exponential", "raised_cosine", "lags"}
+        Functions of the lag that couplings are made of, see
+        `onehotglm.kernels.history.make_basis`.
+    n_lags : int
+        Past bins L that a coupling sees.
+    n_basis : int, optional
+        Number of raised cosines.
+    method : {"em"}
+        Expectation-maximisation of the penalised likelihood.
+    bias : {"per_state", "shared"}
+        Whether a neuron's bias depends on the state.
+    self_coupling : bool
+        False excludes couplings of a neuron with its own past.
+    ridge : float
+        Precision of the weights' prior: all of it with ``prior="none"``, where learning
+        starts with the other priors.
+    transition_concentration : float
+        Dirichlet parameter, at least 1, of transitions and initial states.
+    stickiness : float
+        Added to the Dirichlet parameter of staying in a state, in pseudo-transitions.
+    n_init : int
+        Starts; the worse half is dropped early, the best is converged.
+    max_iter : int
+        Most EM steps of one run to convergence.
+    tol : float
+        Relative change of the penalised objective at which EM has converged.
+    dtype : {"float32", "float64"}
+        Precision, for this model only.
+    bin_size : float, optional
+        Seconds, for input that does not know it (numpy, pandas) and for pynapple
+        TsGroups.  Without it rates are in counts per bin.
+    progress : bool
+        Show a progress bar in fits longer than two seconds.
+    random_state : int, numpy Generator or RandomState, or jax key
+        Of the starts.  An int gives the same fit every time.
+
+    Attributes
+    ----------
+    weights_ : ndarray, shape (state, post, pre, basis)
+    connectivity_ : ndarray, shape (state, post, pre)
+        Couplings summed over lags: the change of the linear predictor, over all bins
+        that it reaches, per spike.
+    connection_type_ : ndarray, shape (state, post, pre), or None
+        -1, 0 or 1 (one-hot prior).
+    connection_type_proba_ : ndarray, shape (state, post, pre, type), or None
+        Posterior of inhibitory, absent, excitatory.
+    shared_type_proba_ : ndarray, shape (post, pre, type), or None
+        The learned prior over types.
+    shared_connectivity_ : ndarray, shape (post, pre), or None
+        Coupling common to the states: the Gaussian prior's mean, or the one-hot prior's
+        expectation.
+    bias_ : ndarray, shape (state, neuron)
+    transition_matrix_ : ndarray, shape (state, next_state)
+    initial_proba_ : ndarray, shape (state,)
+    basis_functions_ : ndarray, shape (basis, lag)
+    occupancy_ : ndarray, shape (state,)
+        Expected number of training bins in each state; states are sorted by it.
+    log_likelihood_path_, objective_path_ : ndarray, shape (iteration,)
+        Nats per bin after every accepted EM step of the kept start.  While a prior is
+        learned each step has its own objective.
+    n_iter_ : int
+    converged_ : bool
+    stop_reason_ : str
+        "converged", "no further increase", "max_iter" or "interrupted".
+
+    References
+    ----------
+    .. [1] Li, C., Kim, S. J., Wu, A. (2024). One-hot generalized linear model for
+       switching brain state discovery. ICLR. arXiv:2310.15263.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> spikes = np.random.default_rng(0).poisson(0.3, size=(2, 300, 4))
+    >>> model = OneHotHMMGLM(n_states=2, n_init=1, bin_size=0.02).fit(spikes)
+    >>> model.predict_states(spikes).dims
+    ('session', 'time')
+    >>> model.connectivity_.shape
+    (2, 4, 4)
+    """
+
+    def __init__(
+        self,
+        n_states: int = 3,
+        prior: str = "one-hot",
+        link: str = "softplus",
+        basis: str = "exponential",
+        n_lags: int = 5,
+        n_basis: int | None = None,
+        method: str = "em",
+        bias: str = "per_state",
+        self_coupling: bool = True,
+        ridge: float = 1.0,
+        transition_concentration: float = 1.1,
+        stickiness: float = 0.0,
+        n_init: int = 3,
+        max_iter: int = 200,
+        tol: float = 1e-6,
+        dtype: str = "float32",
+        bin_size: float | None = None,
+        progress: bool = True,
+        random_state: RandomState = 0,
+    ):
+        self.n_states = n_states
+        self.prior = prior
+        self.link = link
+        self.basis = basis
+        self.n_lags = n_lags
+        self.n_basis = n_basis
+        self.method = method
+        self.bias = bias
+        self.self_coupling = self_coupling
+        self.ridge = ridge
+        self.transition_concentration = transition_concentration
+        self.stickiness = stickiness
+        self.n_init = n_init
+        self.max_iter = max_iter
+        self.tol = tol
+        self.dtype = dtype
+        self.bin_size = bin_size
+        self.progress = progress
+        self.random_state = random_state
+
+    # ------------------------------------------------------------------------- fitting
+
+    def fit(self, X: Any, y: None = None) -> "OneHotHMMGLM":
+        """Fit to spike counts.
+
+        Parameters
+        ----------
+        X : array, list of arrays, DataArray, DataFrame, TsdFrame or TsGroup
+            Spike counts: numpy (time, neuron) or (session, time, neuron), a list of
+            (time, neuron) with unequal lengths, a DataArray with the dims session, time,
+            neuron, a pandas DataFrame (time x neuron), or a pynapple TsdFrame or TsGroup.
+            NaN is a missing count; bins at negative times only serve as history.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        OneHotHMMGLM
+
+        Raises
+        ------
+        InvalidInputError
+            If a parameter or the data make no sense.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If EM stopped at `max_iter`, or a state is empty.
+        """
+        check_settings(self.get_params())
+        spikes = as_spikes(X, self.bin_size)
+        n_bins = int((np.isfinite(spikes.values).any(-1) & (spikes["time"].values >= 0)).sum())
+        if self.n_states > n_bins:
+            raise InvalidInputError(
+                f"n_states={self.n_states} for {n_bins} time bins; expected fewer states than bins"
+            )
+        with self._precision():
+            self._fit(spikes)
+        self._warn()
+        return self
+
+    def _fit(self, spikes: xr.DataArray) -> None:
+        n_neurons = spikes.sizes["neuron"]
+        self.basis_functions_ = make_basis(self.basis, self.n_lags, self.n_basis)
+        self.mean_counts_ = _mean_counts(spikes)
+        self.bin_size_ = float(spikes.attrs["bin_size"])
+        self.neuron_ids_ = spikes["neuron"].values
+        self.n_features_in_ = n_neurons
+        packed = self._pack(spikes)
+        n_time_bins = len(packed.position)
+        constant = -float(np.nansum(gammaln(packed.counts.astype(float) + 1)))
+        with Monitor(constant, n_time_bins, self.progress) as monitor:
+            problem = self._problem(packed, monitor)
+            start = best_start(problem, self._starts(problem, packed))
+            monitor.start_over()
+            learned = learn(problem, start, self.prior)
+        self.log_likelihood_path_, self.objective_path_ = monitor.paths
+        self.n_iter_ = len(self.log_likelihood_path_)
+        self.stop_reason_ = "interrupted" if monitor.interrupted else learned.reason
+        self.converged_ = self.stop_reason_ in ("converged", "no further increase")
+        self._keep(learned)
+
+    def _problem(self, packed: Packed, monitor: Monitor) -> Problem:
+        n_neurons = len(self.mean_counts_)
+        n_columns = 1 + n_neurons * len(self.basis_functions_)
+        exact = affordable(len(packed.position), self.n_states, n_neurons, n_columns)
+        free = np.ones((n_neurons, n_neurons), bool)
+        if not self.self_coupling:
+            np.fill_diagonal(free, False)
+        return Problem(
+            recording=packed.recording,
+            config=EMConfig(self._chunk_size, self.link, exact, self.bias == "shared"),
+            transition_prior=TransitionPrior(self.transition_concentration, self.stickiness),
+            bias_mean=self._bias_of(self.mean_counts_),
+            bias_precision=_BIAS_PRECISION,
+            ridge=self.ridge,
+            free=free,
+            max_iter=self.max_iter,
+            tol=self.tol,
+            on_step=monitor,
+        )
+
+    def _starts(self, problem: Problem, packed: Packed) -> list[Params]:
+        """Every second start from clustered rates, the others from mean rates."""
+        n_columns = 1 + len(self.mean_counts_) * problem.n_basis
+        sessions = [
+            np.where(np.isnan(counts), self.mean_counts_, counts)
+            for counts in np.split(packed.counts, np.flatnonzero(np.diff(packed.session)) + 1)
+        ]
+        starts = []
+        for index, rng in enumerate(spawn(numpy_generator(self.random_state), self.n_init)):
+            rates = self.mean_counts_
+            if index % 2 and self.bias == "per_state":
+                rates = clustered_rates(rng, sessions, self.n_states, self.mean_counts_)
+            coefficients = initial_coefficients(rng, self._bias_of(rates), n_columns, self.n_states)
+            coefficients[..., 1:] *= np.repeat(problem.free, problem.n_basis, axis=1)
+            chain = (jnp.asarray(x, self.dtype) for x in sticky_chain(self.n_states))
+            starts.append(Params(jnp.asarray(coefficients, self.dtype), *chain))
+        return starts
+
+    def _bias_of(self, counts_per_bin: np.ndarray) -> np.ndarray:
+        """Bias at which a neuron without input has these mean counts."""
+        largest = 0.999 if self.link == "sigmoid" else np.inf
+        rates = np.clip(counts_per_bin, 1e-4, largest)
+        return np.asarray(LINKS[self.link].inverse(rates), float)
+
+    def _keep(self, learned: Learned) -> None:
+        """Set the fitted attributes, states in order of occupancy."""
+        occupancy = np.asarray(learned.state.occupancy, float)
+        order = np.argsort(-occupancy, kind="stable")
+        params = learned.state.accepted
+        self.occupancy_ = occupancy[order]
+        self.bias_ = np.asarray(params.bias)[order]
+        self.weights_ = np.asarray(params.weights(len(self.basis_functions_)))[order]
+        self.transition_matrix_ = np.asarray(params.transition)[np.ix_(order, order)]
+        self.initial_proba_ = np.asarray(params.initial)[order]
+        self.connectivity_ = self._summed_over_lags(self.weights_)
+        self.connection_type_ = self.connection_type_proba_ = None
+        self.shared_type_proba_ = self.shared_connectivity_ = None
+        if isinstance(learned.prior, priors.GaussianPrior):
+            self.shared_connectivity_ = self._summed_over_lags(learned.prior.mean)
+        elif learned.types is not None and learned.prior is not None:
+            self.connection_type_proba_ = learned.types.type_proba[order]
+            self.connection_type_ = self.connection_type_proba_.argmax(-1) - 1
+            self.shared_type_proba_ = learned.prior.type_proba
+            expected = priors.expected_weights(learned.prior)
+            self.shared_connectivity_ = self._summed_over_lags(expected)
+
+    def _summed_over_lags(self, weights: np.ndarray) -> np.ndarray:
+        return weights @ self.basis_functions_.sum(1)
+
+    def _warn(self) -> None:
+        if self.stop_reason_ == "max_iter":
+            warnings.warn(
+                f"EM stopped after max_iter={self.max_iter} steps before it converged; raise "
+                "max_iter or tol",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        empty = np.flatnonzero(self.occupancy_ < _EMPTY * self.occupancy_.sum())
+        if empty.size:
+            warnings.warn(
+                f"states {empty.tolist()} are empty; the data do not call for "
+                f"n_states={self.n_states}, so fit fewer",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+
+
+def _mean_counts(spikes: xr.DataArray) -> np.ndarray:
+    """Mean counts per modelled bin of each neuron; zero for one that was never observed."""
+    values = spikes.values[:, spikes["time"].values >= 0]
+    observed = np.isfinite(values)
+    total = np.where(observed, values, 0).sum((0, 1), dtype=float)
+    return total / np.maximum(observed.sum((0, 1)), 1)

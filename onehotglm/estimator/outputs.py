@@ -1,0 +1,99 @@
+"""Fitted attributes, labelled: to an xarray Dataset and back, and as a line of HTML."""
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+if TYPE_CHECKING:
+    from onehotglm.estimator.fitted import FittedModel
+
+TYPES = ("inhibitory", "absent", "excitatory")
+
+# fitted attribute without "_" -> dims
+VARIABLES: dict[str, tuple[str, ...]] = {
+    "weights": ("state", "post", "pre", "basis"),
+    "connectivity": ("state", "post", "pre"),
+    "connection_type": ("state", "post", "pre"),
+    "connection_type_proba": ("state", "post", "pre", "type"),
+    "shared_connectivity": ("post", "pre"),
+    "shared_type_proba": ("post", "pre", "type"),
+    "bias": ("state", "neuron"),
+    "transition_matrix": ("state", "next_state"),
+    "initial_proba": ("state",),
+    "basis_functions": ("basis", "lag"),
+    "occupancy": ("state",),
+    "mean_counts": ("neuron",),
+    "log_likelihood_path": ("iteration",),
+    "objective_path": ("iteration",),
+}
+# fitted attributes that are single values
+SCALARS = ("bin_size", "n_iter", "converged", "stop_reason")
+
+_ATTRS = {
+    "connectivity": {"units": "Δη per spike", "long_name": "coupling summed over lags"},
+    "log_likelihood_path": {"units": "nats per bin"},
+    "objective_path": {"units": "nats per bin"},
+    "mean_counts": {"units": "counts per bin"},
+}
+
+
+def to_dataset(model: "FittedModel") -> xr.Dataset:
+    """Every fitted array with its labels; parameters and single values as attributes."""
+    fitted = {name: getattr(model, f"{name}_", None) for name in VARIABLES}
+    variables = {
+        name: (VARIABLES[name], np.asarray(value), _ATTRS.get(name, {}))
+        for name, value in fitted.items()
+        if value is not None
+    }
+    neurons = np.asarray(model.neuron_ids_)
+    coords: dict[str, Any] = {
+        "state": np.arange(model.n_states),
+        "neuron": neurons,
+        "post": neurons,
+        "pre": neurons,
+        "lag": np.arange(1, model.n_lags + 1),
+    }
+    if "connection_type_proba" in variables:
+        coords["type"] = list(TYPES)
+    attrs = model.get_params() | {name: getattr(model, f"{name}_") for name in SCALARS}
+    return xr.Dataset(variables, coords, attrs)
+
+
+def from_dataset(model: "FittedModel", dataset: xr.Dataset) -> "FittedModel":
+    """Set a model's parameters and fitted attributes from `to_dataset`."""
+    # The constructor's bin_size may be None where the fitted one is known.
+    names = [name for name in model.get_params() if name in dataset.attrs and name != "bin_size"]
+    model.set_params(**{name: dataset.attrs[name] for name in names})
+    for name in VARIABLES:
+        setattr(model, f"{name}_", dataset[name].values if name in dataset else None)
+    for name in SCALARS:
+        setattr(model, f"{name}_", dataset.attrs[name])
+    model.neuron_ids_ = dataset["neuron"].values
+    model.n_features_in_ = dataset.sizes["neuron"]
+    return model
+
+
+def to_html(model: "FittedModel") -> str:
+    """Describe a fit in a small table."""
+    share = model.occupancy_ / model.occupancy_.sum()
+    rows = {
+        "states (share of the time)": ", ".join(
+            f"{k}: {100 * part:.0f} %" for k, part in enumerate(share)
+        ),
+        "neurons": str(len(model.neuron_ids_)),
+        "prior, link": f"{model.prior}, {model.link}",
+        "log-likelihood": f"{model.log_likelihood_path_[-1]:.4f} nats per bin",
+        "stopped": f"{model.stop_reason_} after {model.n_iter_} EM steps",
+    }
+    if model.connection_type_ is not None:
+        types = model.connection_type_
+        excitatory, inhibitory = 100 * (types > 0).mean(), 100 * (types < 0).mean()
+        rows["connections"] = f"{excitatory:.1f} % excitatory, {inhibitory:.1f} % inhibitory"
+    cells = "".join(
+        f"<tr><th style='text-align:left'>{escape(name)}</th><td style='text-align:left'>"
+        f"{escape(value)}</td></tr>"
+        for name, value in rows.items()
+    )
+    return f"<table><caption>{escape(repr(model))}</caption>{cells}</table>"

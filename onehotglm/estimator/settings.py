@@ -1,0 +1,68 @@
+"""Checks of the estimator's parameters, and the choices that follow from them."""
+
+from typing import Any
+
+import numpy as np
+
+from onehotglm.errors import InvalidInputError
+from onehotglm.kernels.emissions import LINKS
+from onehotglm.kernels.history import BASES
+
+PRIORS = ("none", "gaussian", "one-hot")
+# Multiply-adds of the exact information per EM step up to which it is taken.
+EXACT_LIMIT = 3e10
+
+_CHOICES = {
+    "prior": PRIORS,
+    "link": tuple(LINKS),
+    "basis": BASES,
+    "method": ("em",),
+    "bias": ("per_state", "shared"),
+    "self_coupling": (True, False),
+    "dtype": ("float32", "float64"),
+}
+_COUNTS = {"n_states": 1, "n_lags": 1, "n_init": 1, "max_iter": 1}
+_NUMBERS = {"ridge": 0.0, "transition_concentration": 1.0, "stickiness": 0.0, "tol": 0.0}
+
+
+def check_settings(parameters: dict[str, Any]) -> None:
+    """Raise unless the constructor's parameters make sense.
+
+    Raises
+    ------
+    InvalidInputError
+        Names the parameter, what it was and what it may be.
+    """
+    for name, choices in _CHOICES.items():
+        if parameters[name] not in choices:
+            raise InvalidInputError(
+                f"{name}={parameters[name]!r}; choose one of {', '.join(map(repr, choices))}"
+            )
+    for name, smallest in _COUNTS.items():
+        value = parameters[name]
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < smallest:
+            raise InvalidInputError(f"{name}={value!r}; expected an integer of at least {smallest}")
+    for name, low in _NUMBERS.items():
+        value = parameters[name]
+        if not (np.isscalar(value) and np.isreal(value) and np.isfinite(value) and value >= low):
+            raise InvalidInputError(f"{name}={value!r}; expected a number of at least {low:g}")
+    n_basis = parameters["n_basis"]
+    if n_basis is not None:
+        if parameters["basis"] != "raised_cosine":
+            raise InvalidInputError(
+                f"n_basis={n_basis!r} applies to basis='raised_cosine' only; leave it out with "
+                f"basis={parameters['basis']!r}"
+            )
+        if not isinstance(n_basis, int | np.integer) or not 1 <= n_basis <= parameters["n_lags"]:
+            raise InvalidInputError(
+                f"n_basis={n_basis!r}; expected an integer between 1 and n_lags"
+            )
+
+
+def affordable(n_time: int, n_states: int, n_neurons: int, n_columns: int) -> bool:
+    """Whether an EM step can take the exact Fisher information of every neuron.
+
+    Its cost is ``n_time * n_states * n_neurons * n_columns^2 / 2`` multiply-adds; beyond
+    3e10 (about a second on one core) the neurons of a state share the shape of theirs.
+    """
+    return n_time * n_states * n_neurons * n_columns**2 / 2 <= EXACT_LIMIT

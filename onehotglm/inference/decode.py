@@ -1,0 +1,77 @@
+"""States and rates under fixed parameters."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from onehotglm.inference.statistics import linear_predictors, log_likelihoods
+from onehotglm.kernels import hmm_scan
+from onehotglm.kernels.emissions import LINKS
+from onehotglm.kernels.hmm import Smoothed
+from onehotglm.model.params import Params
+from onehotglm.model.recording import Recording, take_chunk
+
+
+def _all_log_likelihoods(params: Params, recording: Recording, size: int, link: str) -> Array:
+    n_chunks = recording.n_time // size
+    return log_likelihoods(recording, params.coefficients, n_chunks, size=size, link=link)
+
+
+@partial(jax.jit, static_argnames=("size", "link"))
+def smoothed(params: Params, recording: Recording, *, size: int, link: str) -> Smoothed:
+    """Posterior of the states given all bins.
+
+    Parameters
+    ----------
+    params : Params
+    recording : Recording
+    size : int
+        Bins per chunk; static.
+    link : str
+        Static.
+
+    Returns
+    -------
+    Smoothed
+        Log normalizers are without ``log x!``.
+    """
+    log_lik = _all_log_likelihoods(params, recording, size, link)
+    return hmm_scan.smooth(params.initial, params.transition, log_lik, recording.chain_starts)
+
+
+@partial(jax.jit, static_argnames=("size", "link"))
+def most_likely_path(
+    params: Params, recording: Recording, *, size: int, link: str
+) -> Int[Array, " time"]:
+    """Most likely state sequence; parameters as in `smoothed`."""
+    log_lik = _all_log_likelihoods(params, recording, size, link)
+    starts = recording.chain_starts
+    return hmm_scan.most_likely_path(params.initial, params.transition, log_lik, starts)
+
+
+@partial(jax.jit, static_argnames=("size", "link"))
+def predicted_rates(
+    params: Params, recording: Recording, *, size: int, link: str
+) -> Float[Array, "time neuron"]:
+    """One-step-ahead rates in counts per bin; parameters as in `smoothed`.
+
+    ``E[x_t | x_1..x_{t-1}] = sum_s p(z_t = s | x_1..x_{t-1}) g(eta_{t,s})``
+    """
+    log_lik = _all_log_likelihoods(params, recording, size, link)
+    filtered = hmm_scan.filter_states(
+        params.initial, params.transition, log_lik, recording.chain_starts
+    )
+    n_states, n_neurons, _ = params.coefficients.shape
+
+    def add(index, out):
+        chunk = take_chunk(recording, index, size)
+        rates = LINKS[link].rate(linear_predictors(chunk, params.coefficients))
+        weights = lax.dynamic_slice_in_dim(filtered.predicted, index * size, size)
+        mixed = jnp.einsum("tsn,ts->tn", rates.reshape(size, n_states, n_neurons), weights)
+        return lax.dynamic_update_slice_in_dim(out, mixed, index * size, 0)
+
+    empty = jnp.zeros((recording.n_time, n_neurons), params.coefficients.dtype)
+    return lax.fori_loop(0, recording.n_time // size, add, empty)
