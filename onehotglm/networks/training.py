@@ -17,6 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.flatten_util import ravel_pytree
+from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 from jaxtyping import Array, PRNGKeyArray
 
 from onehotglm.errors import DataFileError, InvalidInputError
@@ -32,7 +34,16 @@ Objective = Callable[..., tuple[Array, Metrics]]
 
 An objective is a static argument of the compiled program: it must be hashable and equal
 to another one that does the same (a frozen dataclass or a module-level function).
+
+It may have a method ``share(n_devices)`` that returns an objective for one device's part
+of the batch.  Then all devices of the default backend work on every step; each finds its
+number with ``jax.lax.axis_index(DEVICE_AXIS)``, and their losses, metrics and gradients
+are averaged.  One CPU is one device, and a device works through small matrix products on
+one core: with ``JAX_NUM_CPU_DEVICES=2`` in the environment, two cores share the batch.
 """
+
+DEVICE_AXIS = "device"
+"""Name of the axis over devices that share a batch."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +124,6 @@ def start_training(
     return TrainingState(model, moments, as_key(random_state), jnp.zeros((), jnp.int32))
 
 
-@partial(jax.jit, static_argnames=("objective", "optimiser", "n_steps"))
 def run_steps(
     state: TrainingState,
     objective: Objective,
@@ -143,12 +153,59 @@ def run_steps(
     metrics : dict of arrays, shape (n_steps, ...)
         ``"loss"`` and the objective's own, each before the step's update.
     """
+    devices = jax.devices()
+    share = None
+    if len(devices) > 1 and hasattr(objective, "share"):
+        share = objective.share(len(devices))
+    if share is None:
+        return _scan_steps(state, data, objective, optimiser, n_steps)
+    # Placed before the call, so that the first one compiles the same program as the next.
+    everywhere = NamedSharding(Mesh(devices, (DEVICE_AXIS,)), P())
+    state, data = jax.device_put((state, data), everywhere)
+    return _scan_steps(state, data, share, optimiser, n_steps, everywhere.mesh)
+
+
+@partial(jax.jit, static_argnames=("objective", "optimiser", "n_steps", "mesh"))
+def _scan_steps(
+    state: TrainingState,
+    data: tuple,
+    objective: Objective,
+    optimiser: Optimiser,
+    n_steps: int,
+    mesh: Mesh | None = None,
+) -> tuple[TrainingState, Metrics]:
+    """Scan over steps, on one device or with the batch shared by those of a mesh."""
+    if mesh is None:
+        return _scan_on_device(state, data, objective, optimiser, n_steps, shared=False)
+    return jax.shard_map(
+        lambda state, data: _scan_on_device(
+            state, data, objective, optimiser, n_steps, shared=True
+        ),
+        mesh=mesh,
+        in_specs=(P(), P()),
+        out_specs=P(),
+        check_vma=False,  # loops of varying length have no rule for it
+    )(state, data)
+
+
+def _scan_on_device(
+    state: TrainingState,
+    data: tuple,
+    objective: Objective,
+    optimiser: Optimiser,
+    n_steps: int,
+    shared: bool,
+) -> tuple[TrainingState, Metrics]:
     transformation = optimiser.build()
     gradient = eqx.filter_value_and_grad(objective, has_aux=True)
 
     def step(state: TrainingState, _: None) -> tuple[TrainingState, Metrics]:
         key, for_batch = jax.random.split(state.key)
-        (loss, metrics), by_model = gradient(state.model, for_batch, *data)
+        found = gradient(state.model, for_batch, *data)
+        if shared:  # one exchange per step: everything in one vector
+            flat, unravel = ravel_pytree(found)
+            found = unravel(jax.lax.pmean(flat, DEVICE_AXIS))
+        (loss, metrics), by_model = found
         parameters = eqx.filter(state.model, eqx.is_inexact_array)
         updates, moments = transformation.update(by_model, state.moments, parameters)
         model = eqx.apply_updates(state.model, updates)

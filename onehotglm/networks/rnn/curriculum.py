@@ -13,7 +13,7 @@ the softmax's gradient leaves the sum of a head's two rows alone, and that sum i
 same in the stored networks at N = 2, 6 and 10.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import jax
@@ -26,9 +26,10 @@ from onehotglm.errors import InvalidInputError
 from onehotglm.networks.rnn.accuracy import room_for
 from onehotglm.networks.rnn.cell import LeakyCell
 from onehotglm.networks.rnn.network import RNN, make_rnn
-from onehotglm.networks.rnn.recurrence import run_to_end_on_all_devices
+from onehotglm.networks.rnn.recurrence import run_to_end
 from onehotglm.networks.rnn.tasks import MIN_SPAN, check_task, draw_batch
 from onehotglm.networks.training import (
+    DEVICE_AXIS,
     Metrics,
     Optimiser,
     TrainingState,
@@ -59,6 +60,8 @@ class TaskObjective:
         Sequences per step.
     readout_only : bool
         Whether gradients reach the heads only, not the layers.
+    shared : bool
+        Whether this is one device's part of a batch, as `share` makes it.
     """
 
     task: str
@@ -66,6 +69,13 @@ class TaskObjective:
     max_span: int
     batch_size: int
     readout_only: bool = False
+    shared: bool = False
+
+    def share(self, n_devices: int) -> "TaskObjective | None":
+        """Take one device's part of the batch; None if it cannot be divided evenly."""
+        if self.batch_size % n_devices:
+            return None
+        return replace(self, batch_size=self.batch_size // n_devices, shared=True)
 
     def __call__(
         self,
@@ -76,11 +86,20 @@ class TaskObjective:
     ) -> tuple[Array, Metrics]:
         """Loss and accuracy of every head on fresh sequences."""
         for_batch, for_state = jax.random.split(key)
+        part = None
+        if self.shared:
+            part = jax.lax.axis_index(DEVICE_AXIS)
+            for_state = jax.random.fold_in(for_state, part)
         batch = draw_batch(
-            for_batch, self.task, span, max_span=self.max_span, batch_size=self.batch_size
+            for_batch,
+            self.task,
+            span,
+            max_span=self.max_span,
+            batch_size=self.batch_size,
+            part=part,
         )
         states = network.initial_state(for_state, self.batch_size)
-        states = run_to_end_on_all_devices(network.dynamics(), states, batch.inputs, batch.start)
+        states = run_to_end(network.dynamics(), states, batch.inputs, batch.start)
         activity = jax.lax.stop_gradient(states[-1][0]) if self.readout_only else states[-1][0]
         log_proba = jax.nn.log_softmax(network.logits(activity), axis=-1)
         labels = self._labels_of_heads(batch.labels, span, network.n_heads).T

@@ -10,7 +10,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.sharding import Mesh, PartitionSpec as P
 from jaxtyping import Array, Float, Int
 
 from onehotglm.networks.rnn.cell import Dynamics, State
@@ -147,36 +146,3 @@ def _backward(residuals: tuple, cotangents: StackState) -> tuple:
 
 
 run_to_end.defvjp(_forward, _backward)
-
-
-def run_to_end_on_all_devices(
-    dynamics: StackDynamics,
-    states: StackState,
-    inputs: Float[Array, "time batch input"],
-    start: Int[Array, ""],
-) -> StackState:
-    """`run_to_end` with the batch spread over the devices of the default backend.
-
-    One CPU counts as one device, and one device works through products of this size
-    on one core.  With ``JAX_NUM_CPU_DEVICES=2`` in the environment two cores share the
-    batch.  Where the batch cannot be divided evenly, one device does all.
-
-    Parameters
-    ----------
-    dynamics, states, inputs, start
-        As in `run_to_end`.
-
-    Returns
-    -------
-    tuple of State
-    """
-    devices = jax.devices()
-    if len(devices) == 1 or inputs.shape[1] % len(devices):
-        return run_to_end(dynamics, states, inputs, start)
-    return jax.shard_map(
-        run_to_end,
-        mesh=Mesh(devices, ("batch",)),
-        in_specs=(P(), P("batch"), P(None, "batch"), P()),
-        out_specs=P("batch"),
-        check_vma=False,  # loops of varying length have no rule for it
-    )(dynamics, states, inputs, start)

@@ -120,6 +120,7 @@ def draw_batch(
     *,
     max_span: int,
     batch_size: int,
+    part: Int[Array, ""] | None = None,
 ) -> TaskBatch:
     """Random sequences of one batch; compiles once for all spans up to `max_span`.
 
@@ -138,6 +139,9 @@ def draw_batch(
         Largest span that the arrays have room for.
     batch_size : int
         Number of sequences.
+    part : int, optional
+        Number of this part of a larger batch: parts have the same length and their
+        own bits.
 
     Returns
     -------
@@ -146,6 +150,8 @@ def draw_batch(
         (span, batch) of the spans 2..max_span; only those up to `span` have enough past.
     """
     for_p, for_bits, for_length = jax.random.split(key, 3)
+    if part is not None:
+        for_p, for_bits = jax.random.fold_in(for_p, part), jax.random.fold_in(for_bits, part)
     n_bins = max_length(max_span)
     p = jax.random.uniform(for_p, (batch_size,)) if task == "parity" else 0.5
     bits = (jax.random.uniform(for_bits, (n_bins, batch_size)) < p).astype(jnp.float32)

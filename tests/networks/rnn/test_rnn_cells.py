@@ -1,9 +1,3 @@
-import os
-import subprocess
-import sys
-import textwrap
-from pathlib import Path
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -157,35 +151,3 @@ def test_random_state_is_a_seed_or_a_key():
 def test_wrong_options_are_named(options, message):
     with pytest.raises(InvalidInputError, match=message):
         make_rnn(4, **options)
-
-
-@pytest.mark.slow
-def test_devices_share_a_batch_and_agree_with_one():
-    code = """
-        import jax, numpy as np
-        from onehotglm.networks.rnn.curriculum import TaskObjective
-        from onehotglm.networks.rnn.network import make_rnn
-
-        assert len(jax.devices()) == 2
-        network = make_rnn(6, n_heads=3)
-        for batch_size in (8, 7):
-            objective = TaskObjective("parity", False, 8, batch_size)
-            gradient = jax.jit(jax.value_and_grad(
-                lambda n: objective(n, jax.random.key(0), 4, np.ones(3))[0]))
-            loss, by_network = gradient(network)
-            print(loss, *[np.abs(leaf).sum() for leaf in jax.tree.leaves(by_network)])
-    """
-
-    def run(n_devices):
-        done = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(code).replace("== 2", f"== {n_devices}")],
-            capture_output=True,
-            text=True,
-            timeout=240,
-            cwd=Path(__file__).parents[3],
-            env={**os.environ, "JAX_NUM_CPU_DEVICES": str(n_devices)},
-        )
-        assert done.returncode == 0, done.stderr
-        return np.array([float(word) for word in done.stdout.split()])
-
-    np.testing.assert_allclose(run(2), run(1), rtol=1e-4)

@@ -1,3 +1,9 @@
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -118,3 +124,42 @@ def test_wrong_curricula_are_named(options, message):
 def test_network_must_have_the_heads():
     with pytest.raises(InvalidInputError, match="has 1 heads, but this curriculum asks 9"):
         run_curriculum(make_rnn(4), Curriculum(), n_steps=10)
+
+
+@pytest.mark.slow
+def test_devices_share_every_step():
+    code = """
+        import jax, numpy as np
+        from onehotglm.networks.rnn.curriculum import PUBLISHED_OPTIMISER, TaskObjective
+        from onehotglm.networks.rnn.network import make_rnn
+        from onehotglm.networks.training import DEVICE_AXIS, run_steps, start_training
+
+        assert len(jax.devices()) == 2
+        whole = TaskObjective("parity", False, 8, 8)
+        data = (4, np.ones(3))
+        state = start_training(make_rnn(6, n_heads=3), PUBLISHED_OPTIMISER)
+        after, metrics = run_steps(state, whole, PUBLISHED_OPTIMISER, 2, data)
+
+        # The two parts of the first step, side by side.
+        part = whole.share(2)
+        key = jax.random.split(state.key)[1]
+        losses, _ = jax.vmap(
+            lambda _: part(state.model, key, *data), axis_name=DEVICE_AXIS)(np.zeros(2))
+        assert part.batch_size == 4 and losses[0] != losses[1]
+        np.testing.assert_allclose(metrics["loss"][0], losses.mean(), rtol=1e-5)
+        assert metrics["accuracy"].shape == (2, 3) and after.n_steps == 2
+
+        # A batch that cannot be divided stays on one device.
+        odd = TaskObjective("parity", False, 8, 7)
+        assert odd.share(2) is None
+        run_steps(state, odd, PUBLISHED_OPTIMISER, 2, data)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        cwd=Path(__file__).parents[3],
+        env={**os.environ, "JAX_NUM_CPU_DEVICES": "2"},
+    )
+    assert done.returncode == 0, done.stderr
