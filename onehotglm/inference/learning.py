@@ -24,7 +24,9 @@ from onehotglm.model.recording import Recording
 from onehotglm.model.transitions import TransitionPrior
 
 MAX_ROUNDS = 15
-FINAL_ROUNDS = 2
+FINAL_ROUNDS = 3
+# Part of each new site in the next: undamped parallel updates can oscillate.
+DAMPING = 0.6
 # Rounds end when the coefficients move by less than this part of their size.
 ROUND_TOL = 2e-3
 
@@ -99,10 +101,10 @@ def make_penalty(
 ) -> Penalty:
     """Penalty over all coefficients from one over weights (state, post, pre, basis).
 
-    `present` (state, post, pre) restricts the couplings further than the problem does.
+    `present` (state, post, pre, basis) restricts the weights further than the problem does.
     """
     n_states, n_neurons = weights.mean.shape[:2]
-    free = np.broadcast_to((problem.free & present)[..., None], weights.mean.shape)
+    free = np.broadcast_to(problem.free[..., None] & present, weights.mean.shape)
 
     def columns(bias, per_weight):
         bias = np.broadcast_to(bias, (n_states, n_neurons))[..., None]
@@ -257,10 +259,12 @@ def _learn_one_hot(problem: Problem, state: EMState, penalty: Penalty) -> Learne
     prior = priors.initial_one_hot(problem.recording.n_neurons, problem.n_basis)
     reason = "max_iter"
     data = evidence(problem, state, penalty)
+    site = None
     for _ in range(MAX_ROUNDS):
         types = _exclude(problem, priors.type_posterior(prior, *data))
         prior = priors.update_one_hot(prior, types)
-        new = make_penalty(problem, priors.moment_matched_penalty(types, *data))
+        site = priors.damped(site, priors.moment_matched_penalty(types, *data), DAMPING)
+        new = make_penalty(problem, site)
         before = state
         state, stop = _one_step(problem, state, penalty, new)
         penalty = new
@@ -269,8 +273,8 @@ def _learn_one_hot(problem: Problem, state: EMState, penalty: Penalty) -> Learne
             reason = "interrupted" if stop else "converged"
             break
     types = _exclude(problem, priors.type_posterior(prior, *data))
-    state, penalty = _settle_strengths(problem, state, prior, types, data)
-    return Learned(state, penalty, prior, types, reason)
+    state, penalty, settled = _settle_strengths(problem, state, prior, types)
+    return Learned(state, penalty, prior, types, reason if settled == "converged" else settled)
 
 
 def _exclude(problem: Problem, types: TypePosterior) -> TypePosterior:
@@ -280,30 +284,38 @@ def _exclude(problem: Problem, types: TypePosterior) -> TypePosterior:
 
 
 def _settle_strengths(
-    problem: Problem, state: EMState, prior: OneHotPrior, types: TypePosterior, data: Evidence
-) -> tuple[EMState, Penalty]:
-    """Strengths given the most probable types; absent couplings are exactly zero."""
-    signs = types.type_proba.argmax(-1) - 1
+    problem: Problem, state: EMState, prior: OneHotPrior, types: TypePosterior
+) -> tuple[EMState, Penalty, str]:
+    """Most probable strengths given the most probable types.
+
+    Absent couplings are held at zero, and so are strengths that the data would rather
+    have negative: the optimum under the truncated slabs lies on that border.
+    """
+    signs = (types.type_proba.argmax(-1) - 1)[..., None]
+    weights = priors.slab_penalty(prior, signs[..., 0])
+    allowed = np.broadcast_to(signs != 0, weights.mean.shape)
     for _ in range(FINAL_ROUNDS):
-        known = priors.given_types(priors.type_posterior(prior, *data), signs)
-        penalty = make_penalty(problem, priors.moment_matched_penalty(known, *data), signs != 0)
-        state = _evaluate(problem, state, penalty, known)
-        state = stepper(problem, penalty)(state)
-        problem.on_step(state)
-        data = evidence(problem, state, penalty)
-    # Means of truncated posteriors: of the type's sign, which a Newton step need not keep.
-    known = priors.given_types(priors.type_posterior(prior, *data), signs)
-    return _evaluate(problem, state, penalty, known), penalty
+        penalty = make_penalty(problem, weights, allowed)
+        coefficients = jnp.where(penalty.free, state.accepted.coefficients, 0)
+        state = em.init(state.accepted._replace(coefficients=coefficients))
+        state, reason = _converge(problem, state, penalty)
+        found = np.asarray(state.accepted.weights(problem.n_basis))
+        wrong = allowed & (found * signs < 0)
+        if not wrong.any() or reason == "interrupted":
+            break
+        allowed = allowed & ~wrong
+    return _hold_signs(problem, state, penalty, signs), penalty, reason
 
 
-def _evaluate(problem: Problem, state: EMState, penalty: Penalty, types: TypePosterior) -> EMState:
-    """EM state at the posterior mean weights."""
-    weights, _ = priors.mixture_moments(types)
+def _hold_signs(problem: Problem, state: EMState, penalty: Penalty, signs: np.ndarray) -> EMState:
+    """Drop what still has the wrong sign, and evaluate once more if anything did."""
     accepted = state.accepted
-    dtype = accepted.coefficients.dtype
-    moved = from_weights(
-        accepted.bias, jnp.asarray(weights, dtype), accepted.transition, accepted.initial
-    )
+    weights = np.asarray(accepted.weights(problem.n_basis))
+    wrong = weights * signs < 0
+    if not wrong.any():
+        return state
+    kept = jnp.asarray(np.where(wrong, 0, weights))
+    moved = from_weights(accepted.bias, kept, accepted.transition, accepted.initial)
     state = stepper(problem, penalty)(em.init(moved))
     problem.on_step(state)
     return state

@@ -170,9 +170,11 @@ def type_posterior(prior: OneHotPrior, estimate: Floats, variance: Floats) -> Ty
     return TypePosterior(softmax(log_joint, axis=-1), np.stack(means), np.stack(seconds))
 
 
-def given_types(posterior: TypePosterior, types: NDArray[np.int_]) -> TypePosterior:
-    """Fix the type of every connection: types (state, post, pre) in -1, 0, 1."""
-    return posterior._replace(type_proba=np.eye(3)[types + 1])
+def slab_penalty(prior: OneHotPrior, types: NDArray[np.int_]) -> WeightPenalty:
+    """Penalty of the strengths given types (state, post, pre) in -1, 0, 1."""
+    side = (types > 0).astype(int)
+    mean = types[..., None] * prior.slab_mean[side]
+    return WeightPenalty(mean, prior.slab_sd[side] ** -2.0)
 
 
 def moment_matched_penalty(
@@ -189,6 +191,15 @@ def moment_matched_penalty(
     precision = np.clip(1 / spread - 1 / variance, 1e-3, 1e6)
     centre = (mean * (precision + 1 / variance) - estimate / variance) / precision
     return WeightPenalty(centre, precision)
+
+
+def damped(old: WeightPenalty | None, new: WeightPenalty, part: float) -> WeightPenalty:
+    """`part` of the new site and the rest of the old, in natural parameters."""
+    if old is None:
+        return new
+    precision = (1 - part) * old.precision + part * new.precision
+    scaled = (1 - part) * old.precision * old.mean + part * new.precision * new.mean
+    return WeightPenalty(scaled / precision, precision)
 
 
 def mixture_moments(posterior: TypePosterior) -> tuple[Floats, Floats]:
