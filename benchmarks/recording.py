@@ -1,0 +1,175 @@
+"""Held-out prediction of a real recording: priors, numbers of states, amounts of data, histories.
+
+    python benchmarks/recording.py --out results/recording.csv
+    python benchmarks/recording.py --history --out results/history.csv
+
+Rat CA1 on a maze (wmaze.nwb; nelpy's example data): the run epochs in bins of 20 ms, blocks of
+20 s, every fifth block held out, units with more than 200 spikes.  Bits per spike are over the
+training data's mean rates; intervals of 95 % come from resampling held-out blocks.  The columns
+`gain`, `gain_low`, `gain_high` are the difference to prior "none" on the same blocks, paired.
+"""
+
+import argparse
+from itertools import product
+from pathlib import Path
+
+from measuring import Stopwatch, Table, find_data, use_threads
+
+PRIORS = ("none", "gaussian", "one-hot")
+N_STATES = (1, 2, 3, 4, 5, 6)
+FRACTIONS = (1.0, 0.25, 0.1)
+MIN_SPIKES = 200
+HISTORIES = (
+    {"basis": "exponential", "n_lags": 5},
+    {"basis": "exponential", "n_lags": 10},
+    {"basis": "lags", "n_lags": 5},
+    {"basis": "raised_cosine", "n_lags": 5, "n_basis": 2},
+    {"basis": "raised_cosine", "n_lags": 10, "n_basis": 3},
+    {"basis": "raised_cosine", "n_lags": 25, "n_basis": 3},
+    {"basis": "raised_cosine", "n_lags": 25, "n_basis": 5},
+    {"basis": "raised_cosine", "n_lags": 50, "n_basis": 3},
+    {"basis": "raised_cosine", "n_lags": 50, "n_basis": 5},
+    {"basis": "raised_cosine", "n_lags": 100, "n_basis": 4},
+)
+DEFAULT_HISTORY = HISTORIES[0]
+
+
+def read(path: Path, n_history_bins: int):
+    """Training and test blocks."""
+    from onehotglm import load_nwb
+    from onehotglm.io.spikes import modelled
+    from onehotglm.workflow import hold_out
+
+    blocks = load_nwb(path, 0.02, epochs="run", session_length=20.0, n_history_bins=n_history_bins)
+    active = (modelled(blocks).sum(("session", "time")) > MIN_SPIKES).values
+    return hold_out(blocks.isel(neuron=active), every=5)
+
+
+def part_of(train, fraction: float):
+    """So many of the training blocks, evenly spread over the recording."""
+    import numpy as np
+
+    n_blocks = train.sizes["session"]
+    n_kept = max(round(fraction * n_blocks), 1)
+    kept = np.floor((np.arange(n_kept) + 0.5) * n_blocks / n_kept).astype(int)
+    return train.isel(session=kept)
+
+
+def fit(train, prior: str, n_states: int, args: argparse.Namespace, random_state: int, **history):
+    from onehotglm import OneHotHMMGLM
+
+    with Stopwatch() as watch:
+        model = OneHotHMMGLM(
+            n_states=n_states,
+            prior=prior,
+            n_init=args.n_init,
+            random_state=random_state,
+            progress=False,
+            **history,
+        ).fit(train)
+    return model, watch
+
+
+def scores(model, baseline, train, test) -> dict[str, float]:
+    from onehotglm.evaluation import block_interval
+
+    low, high = block_interval(model, test)
+    gain_low, gain_high = block_interval(model, test, minus=baseline)
+    bits = model.score(test)
+    return {
+        "bits_per_spike": bits,
+        "low": low,
+        "high": high,
+        "training": model.score(train),
+        "gain": bits - baseline.score(test),
+        "gain_low": gain_low,
+        "gain_high": gain_high,
+    }
+
+
+def columns_of(model, watch) -> dict[str, float]:
+    types = model.connection_type_
+    return {
+        "present": float("nan") if types is None else float((types != 0).mean()),
+        "smallest_state": float(model.occupancy_.min() / model.occupancy_.sum()),
+        "objective": float(model.objective_path_[-1]),
+        "n_iter": model.n_iter_,
+        "stopped_by": model.stop_reason_,
+        "wall_s": watch.wall,
+        "compile_s": watch.compile_seconds,
+    }
+
+
+def compare_priors(args: argparse.Namespace, table: Table) -> None:
+    train, test = read(args.data or find_data("wmaze.nwb"), DEFAULT_HISTORY["n_lags"])
+    print(f"train {dict(train.sizes)}, test {dict(test.sizes)}")
+    settings = product(args.fractions, args.n_states, range(args.n_seeds))
+    for fraction, n_states, random_state in settings:
+        part = part_of(train, fraction)
+        baseline = None
+        for prior in PRIORS:
+            model, watch = fit(part, prior, n_states, args, random_state, **DEFAULT_HISTORY)
+            baseline = model if prior == "none" else baseline
+            row = {
+                "fraction": fraction,
+                "n_states": n_states,
+                "random_state": random_state,
+                "prior": prior,
+            }
+            table.add(row | scores(model, baseline, part, test) | columns_of(model, watch))
+
+
+def compare_histories(args: argparse.Namespace, table: Table) -> None:
+    longest = max(history["n_lags"] for history in HISTORIES)
+    train, test = read(args.data or find_data("wmaze.nwb"), longest)
+    for history, random_state in product(HISTORIES, range(args.n_seeds)):
+        baseline = None
+        for prior in PRIORS:
+            model, watch = fit(train, prior, 5, args, random_state, **history)
+            baseline = model if prior == "none" else baseline
+            row = {
+                "basis": history["basis"],
+                "n_lags": history["n_lags"],
+                "n_basis": len(model.basis_functions_),
+                "random_state": random_state,
+                "prior": prior,
+            }
+            table.add(row | scores(model, baseline, train, test) | columns_of(model, watch))
+
+
+def summary(table: Table, rows: list[str]) -> str:
+    """Means over random states, priors side by side."""
+    import pandas as pd
+
+    frame = pd.DataFrame(table.rows)
+    means = frame.pivot_table(["bits_per_spike", "gain"], rows, "prior", "mean", sort=False)
+    return means.reindex(columns=PRIORS, level="prior").round(4).to_string()
+
+
+def numbers(kind: type):
+    return lambda text: tuple(kind(item) for item in text.split(","))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("data", type=Path, nargs="?", help="default: wmaze.nwb")
+    parser.add_argument("--history", action="store_true", help="bases and lags, at five states")
+    parser.add_argument("--n-states", type=numbers(int), default=N_STATES)
+    parser.add_argument("--fractions", type=numbers(float), default=FRACTIONS)
+    parser.add_argument("--n-init", type=int, default=3, help="starts of each fit")
+    parser.add_argument("--n-seeds", type=int, default=2, help="random states 0, 1, ...")
+    parser.add_argument("--threads", type=int, help="cores to use; default: all")
+    parser.add_argument("--out", type=Path, help="the table, CSV")
+    args = parser.parse_args()
+    use_threads(args.threads)
+    table = Table(args.out)
+    if args.history:
+        compare_histories(args, table)
+        print("\n" + summary(table, ["basis", "n_lags", "n_basis"]))
+    else:
+        compare_priors(args, table)
+        print("\n" + summary(table, ["fraction", "n_states"]))
+
+
+if __name__ == "__main__":
+    main()
