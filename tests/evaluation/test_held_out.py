@@ -6,6 +6,7 @@ import xarray as xr
 from hypothesis import given, settings, strategies as st
 
 from onehotglm.errors import InvalidInputError
+from onehotglm.estimator.onehot_hmm_glm import OneHotHMMGLM
 from onehotglm.evaluation import block_interval, split_blocks
 from onehotglm.io.spikes import modelled, n_lead_in, session_lengths
 
@@ -61,6 +62,23 @@ def test_every_bin_is_in_one_block_behind_its_own_past(
         if known:
             expected[-known:] = parent.values[place - known : place]
         assert (block.values[:n_history_bins] == expected).all()
+
+
+def test_blocks_are_as_likely_as_the_sessions_that_they_were() -> None:
+    rng = np.random.default_rng(0)
+    spikes = recording([25, 40])
+    spikes = spikes.copy(data=np.where(np.isnan(spikes), np.nan, rng.poisson(0.5, spikes.shape)))
+    # One state: what a block does not know of its past is the past itself.
+    model = OneHotHMMGLM(n_states=1, n_lags=3)
+    model.weights_, model.bias_ = rng.normal(size=(1, 2, 2, 1)), np.zeros((1, 2))
+    model.transition_matrix_, model.initial_proba_ = np.ones((1, 1)), np.ones(1)
+    model.basis_functions_, model.mean_counts_ = np.full((1, 3), 1 / 3), np.ones(2)
+    model.neuron_ids_ = spikes["neuron"].values
+    blocks = split_blocks(spikes, 10 * BIN, n_history_bins=3)
+    per_block = model.log_likelihood(blocks).groupby(blocks["parent_session"]).sum()
+    np.testing.assert_allclose(per_block, model.log_likelihood(spikes), rtol=1e-5)
+    forgetful = split_blocks(spikes, 10 * BIN, n_history_bins=0)
+    assert abs(model.log_likelihood(forgetful).sum() - per_block.sum()) > 0.1
 
 
 def test_labels_move_along() -> None:
