@@ -57,8 +57,9 @@ def recovery(fit: "OneHotHMMGLM | xr.Dataset", truth: xr.Dataset, states: Any = 
         states.  ``threshold_balanced_accuracy``: the same for types read off the couplings'
         signs beyond one threshold, the best one in hindsight; for fits without types.
 
-        ``sign_accuracy``: of the connections that exist.  ``average_precision``: of finding
-        them by the magnitude of the coupling.
+        ``sign_accuracy``: of the connections that exist; a coupling of zero has no sign.
+        ``average_precision``: of finding them by the magnitude of the coupling;
+        ``type_average_precision``: by the probability that the connection is not absent.
 
         ``shared_type_accuracy``, ``shared_type_balanced_accuracy``: most probable type of each
         pair under the prior that states share.
@@ -201,7 +202,15 @@ def _couplings(fit: xr.Dataset, truth: xr.Dataset, partner: np.ndarray) -> dict[
             float((np.sign(found) == exists_as)[exists].mean()) if exists.any() else np.nan
         ),
         "average_precision": precision_recall(exists.ravel(), np.abs(found).ravel())[2],
+        "type_average_precision": _type_average_precision(fit, exists, partner),
     }
+
+
+def _type_average_precision(fit: xr.Dataset, exists: np.ndarray, partner: np.ndarray) -> float:
+    if "connection_type_proba" not in fit:
+        return np.nan
+    proba = fit["connection_type_proba"].transpose("state", "post", "pre", "type").values[partner]
+    return precision_recall(exists.ravel(), 1 - proba[..., 1].ravel())[2]
 
 
 def _shared_types(fit: xr.Dataset, truth: xr.Dataset) -> dict[str, float]:

@@ -108,8 +108,10 @@ def test_equals_the_score_sheet(reference: ModuleType, seed: int) -> None:
         "shared_type_accuracy": "prior_acc",
         "shared_type_balanced_accuracy": "prior_bal_acc",
     }
-    assert list(found.index) == list(same)
-    np.testing.assert_allclose(found, [sheet[name] for name in same.values()], rtol=1e-12)
+    assert set(found.index) == {*same, "type_average_precision"}
+    np.testing.assert_allclose(
+        found[list(same)], [sheet[name] for name in same.values()], rtol=1e-12
+    )
 
 
 @given(st.permutations(range(4)), st.integers(0, 2**31))
@@ -129,8 +131,18 @@ def test_the_truth_is_perfect() -> None:
     truth = simulated(np.random.default_rng(0), 3)
     found = recovery(truth, truth, truth["states"])
     assert found["connectivity_mse"] == 0
-    np.testing.assert_allclose(found.drop("connectivity_mse"), 1)
+    np.testing.assert_allclose(found.drop(["connectivity_mse", "type_average_precision"]), 1)
     assert np.isnan(recovery(truth, truth)["state_accuracy"])
+
+
+def test_connections_are_found_by_their_probability() -> None:
+    truth = simulated(np.random.default_rng(0), 2)
+    exists = truth["connection_type"] != 0
+    proba = xr.concat([exists * 0.4, 1 - exists * 0.8, exists * 0.4], dim="type")
+    fit = truth.assign(connection_type_proba=proba, connectivity=0 * truth["connectivity"])
+    found = recovery(fit, truth, truth["states"])
+    assert found["type_average_precision"] == 1
+    assert found["average_precision"] == pytest.approx(float(exists.mean()))
 
 
 def test_padding_does_not_count() -> None:
@@ -233,10 +245,11 @@ def test_true_parameters_predict_and_decode_best() -> None:
     shuffled = truth.assign(weights=truth["weights"].copy(data=truth["weights"].values[:, ::-1]))
     assert true.score(spikes) > true_model(model, shuffled).score(spikes)
     # The rates of the simulation, where the states were not in doubt.
-    sure = true.predict_proba(spikes).max("state") > 0.999
+    posterior = true.predict_proba(spikes)
+    sure = posterior.max("state") > 0.999
     ratio = true.predict_rates(spikes).where(sure).mean() / truth["rates"].where(sure).mean()
     assert float(ratio) == pytest.approx(1.0, abs=0.1)
-    assert recovery(truth, truth, true.predict_states(spikes))["state_accuracy"] > 0.8
+    assert recovery(truth, truth, posterior.argmax("state"))["state_accuracy"] > 0.8
     assert model.n_states == 3
     assert not hasattr(model, "weights_")
 
