@@ -15,7 +15,7 @@ from onehotglm.estimator.packing import Packed
 from onehotglm.estimator.settings import affordable, check_settings
 from onehotglm.estimator.validate import as_spikes
 from onehotglm.inference.em import EMConfig
-from onehotglm.inference.init import clustered_rates, initial_coefficients, sticky_chain
+from onehotglm.inference.init import initial_coefficients, sticky_chain
 from onehotglm.inference.learning import Learned, Problem, learn
 from onehotglm.inference.restarts import best_start
 from onehotglm.kernels.emissions import LINKS
@@ -116,7 +116,8 @@ class OneHotHMMGLM(FittedModel):
     n_iter_ : int
     converged_ : bool
     stop_reason_ : str
-        "converged", "no further increase", "max_iter" or "interrupted".
+        "converged", "no further increase", "max_iter", "max_rounds" (the prior was still
+        moving) or "interrupted".
 
     References
     ----------
@@ -229,7 +230,7 @@ class OneHotHMMGLM(FittedModel):
         constant = -float(np.nansum(gammaln(packed.counts.astype(float) + 1)))
         with Monitor(constant, n_time_bins, self.progress) as monitor:
             problem = self._problem(packed, monitor)
-            start = best_start(problem, self._starts(problem, packed))
+            start = best_start(problem, self._starts(problem))
             monitor.start_over()
             learned = learn(problem, start, self.prior)
         self.log_likelihood_path_, self.objective_path_ = monitor.paths
@@ -258,19 +259,12 @@ class OneHotHMMGLM(FittedModel):
             on_step=monitor,
         )
 
-    def _starts(self, problem: Problem, packed: Packed) -> list[Params]:
-        """Every second start from clustered rates, the others from mean rates."""
+    def _starts(self, problem: Problem) -> list[Params]:
+        """Make starting points that differ in small random weights."""
         n_columns = 1 + len(self.mean_counts_) * problem.n_basis
-        sessions = [
-            np.where(np.isnan(counts), self.mean_counts_, counts)
-            for counts in np.split(packed.counts, np.flatnonzero(np.diff(packed.session)) + 1)
-        ]
         starts = []
-        for index, rng in enumerate(spawn(numpy_generator(self.random_state), self.n_init)):
-            rates = self.mean_counts_
-            if index % 2 and self.bias == "per_state":
-                rates = clustered_rates(rng, sessions, self.n_states, self.mean_counts_)
-            coefficients = initial_coefficients(rng, self._bias_of(rates), n_columns, self.n_states)
+        for rng in spawn(numpy_generator(self.random_state), self.n_init):
+            coefficients = initial_coefficients(rng, problem.bias_mean, n_columns, self.n_states)
             coefficients[..., 1:] *= np.repeat(problem.free, problem.n_basis, axis=1)
             chain = (jnp.asarray(x, self.dtype) for x in sticky_chain(self.n_states))
             starts.append(Params(jnp.asarray(coefficients, self.dtype), *chain))
@@ -312,6 +306,13 @@ class OneHotHMMGLM(FittedModel):
             warnings.warn(
                 f"EM stopped after max_iter={self.max_iter} steps before it converged; raise "
                 "max_iter or tol",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        elif self.stop_reason_ == "max_rounds":
+            warnings.warn(
+                "the prior was still moving when its learning was cut off; read small "
+                "differences between connections with care",
                 ConvergenceWarning,
                 stacklevel=3,
             )

@@ -23,12 +23,12 @@ from onehotglm.model.priors import GaussianPrior, OneHotPrior, TypePosterior, We
 from onehotglm.model.recording import Recording
 from onehotglm.model.transitions import TransitionPrior
 
-MAX_ROUNDS = 15
+MAX_ROUNDS = 30
 FINAL_ROUNDS = 3
 # Part of each new site in the next: undamped parallel updates can oscillate.
 DAMPING = 0.6
 # Rounds end when the coefficients move by less than this part of their size.
-ROUND_TOL = 2e-3
+ROUND_TOL = 5e-3
 
 
 class Problem(NamedTuple):
@@ -257,7 +257,7 @@ def _learn_gaussian(problem: Problem, state: EMState, penalty: Penalty) -> Learn
 
 def _learn_one_hot(problem: Problem, state: EMState, penalty: Penalty) -> Learned:
     prior = priors.initial_one_hot(problem.recording.n_neurons, problem.n_basis)
-    reason = "max_iter"
+    reason = "max_rounds"
     data = evidence(problem, state, penalty)
     site = None
     for _ in range(MAX_ROUNDS):

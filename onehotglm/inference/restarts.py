@@ -9,11 +9,10 @@ from onehotglm.inference.em import EMState
 from onehotglm.inference.learning import Problem, ridge_penalty, stepper
 from onehotglm.model.params import Params
 
-SHORT_ITERATIONS = 8
-LONG_ITERATIONS = 10
-# Short runs see this part of the recording, and at least so many bins.
-SHORT_PART = 0.25
-SHORT_BINS = 16_000
+SHORT_ITERATIONS = 10
+LONG_ITERATIONS = 20
+# Short runs see so many bins: fewer mislead about which start is best.
+SHORT_BINS = 100_000
 
 
 def best_start(
@@ -39,7 +38,7 @@ def best_start(
     states = [em.init(start) for start in starts]
     order = np.arange(len(starts))
     size, total = problem.config.chunk_size, problem.n_chunks
-    short = min(max(int(SHORT_PART * total), -(-SHORT_BINS // size)), total)
+    short = min(-(-SHORT_BINS // size), total)
     if len(starts) > 1:
         advance = stepper(problem, penalty, short)
         states = [_advance(problem, state, advance, SHORT_ITERATIONS) for state in states]
