@@ -20,13 +20,20 @@ _PUBLIC = {
     "OneHotGLMError": "errors",
     "OneHotHMMGLM": "estimator.onehot_hmm_glm",
     "ReportContent": "report",
+    "block_interval": "evaluation",
     "citation": "references",
     "describe_nwb": "io",
     "load_nwb": "io",
     "make_connectome": "simulate",
+    "match_couplings": "estimator.match",
+    "match_paths": "estimator.match",
+    "recovery": "evaluation",
+    "reorder_states": "estimator.match",
     "save_nwb": "io",
     "simulate_from": "simulate",
     "simulate_population": "simulate",
+    "split_blocks": "evaluation",
+    "true_model": "evaluation",
     "write_report": "report",
 }
 _MODULES = ("errors", "io", "kernels", "plots", "report", "simulate")
@@ -40,7 +47,18 @@ if TYPE_CHECKING:
         InvalidInputError as InvalidInputError,
         OneHotGLMError as OneHotGLMError,
     )
+    from onehotglm.estimator.match import (
+        match_couplings as match_couplings,
+        match_paths as match_paths,
+        reorder_states as reorder_states,
+    )
     from onehotglm.estimator.onehot_hmm_glm import OneHotHMMGLM as OneHotHMMGLM
+    from onehotglm.evaluation import (
+        block_interval as block_interval,
+        recovery as recovery,
+        split_blocks as split_blocks,
+        true_model as true_model,
+    )
     from onehotglm.io import (
         describe_nwb as describe_nwb,
         load_nwb as load_nwb,

@@ -3,6 +3,7 @@
 Commands only speak with the user; `onehotglm.workflow` does the work.
 """
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from onehotglm.errors import OneHotGLMError
 
 _Command = Callable[..., Any]
 _PRIORS = ("none", "gaussian", "one-hot")
-_MODEL_PARAMETERS = ("n_states", "link", "n_lags", "basis", "n_init", "random_state")
+_MODEL_PARAMETERS = ("n_states", "link", "n_lags", "basis", "n_basis", "n_init", "random_state")
 _FAMILIES = ("random", "distance", "small_world", "modular", "scale_free", "published")
 
 
@@ -98,12 +99,17 @@ _model_options = _options(
         help="Functions of the lag that couplings are made of.",
     ),
     click.option(
+        "--n-basis",
+        type=click.IntRange(min=1),
+        help="Number of raised cosines.  [default: 3, at most --n-lags]",
+        show_default=False,
+    ),
+    click.option(
         "--n-init",
         type=click.IntRange(min=1),
         default=3,
         help="Starts of the fit; the best is kept.",
     ),
-    click.option("--method", type=click.Choice(["em"]), default="em", help="Way of fitting."),
 )
 
 
@@ -207,8 +213,8 @@ def fit(file: Path, out: Path | None, **options: Any) -> None:
     click.echo(", ".join(f"{name}: {text}" for name, text in facts.items()))
     train, test = workflow.hold_out(spikes, options["holdout"])
     fits = _fit_with_progress(train, test, options)
-    workflow.write_results(folder, file.stem, fits, spikes, test, facts=facts)
-    _say_result(fits, folder)
+    content = workflow.write_results(folder, file.stem, fits, spikes, test, facts=facts)
+    _say_results(content, folder)
 
 
 _population_options = _options(
@@ -281,8 +287,8 @@ def demo(out: Path, **options: Any) -> None:
     train, test = workflow.hold_out(spikes)
     fits = _fit_with_progress(train, test, options)
     facts = {"Recording": f"simulated, {options['wiring']} wiring"}
-    workflow.write_results(folder, "Demo", fits, spikes, test, facts=facts, truth=truth)
-    _say_result(fits, folder, truth)
+    content = workflow.write_results(folder, "Demo", fits, spikes, test, facts=facts, truth=truth)
+    _say_results(content, folder)
 
 
 def _load(file: Path, options: dict[str, Any]) -> tuple[Any, dict[str, str]]:
@@ -334,6 +340,7 @@ def _fit_with_progress(train: Any, test: Any, options: dict[str, Any]) -> list[A
     from onehotglm.workflow import fit_and_score, model_settings
 
     parameters = {name: options[name] for name in _MODEL_PARAMETERS if name in options}
+    parameters["progress"] = sys.stderr.isatty()
     settings = model_settings(options.get("prior", "all"), parameters)
     fits = []
     with tqdm(settings.items(), unit="fit", leave=False, disable=None) as bar:
@@ -345,8 +352,12 @@ def _fit_with_progress(train: Any, test: Any, options: dict[str, Any]) -> list[A
     return fits
 
 
-def _say_result(fits: list[Any], folder: Path, truth: Any = None) -> None:
-    from onehotglm.workflow import score_table
-
-    click.echo(score_table(fits).round(3).to_string(index=False, na_rep="-"))
+def _say_results(content: Any, folder: Path) -> None:
+    click.echo("\nPrediction of held-out sessions (bits per spike; 95 % intervals over sessions)")
+    click.echo(content.scores.round(3).to_string(index=False, na_rep="-"))
+    if content.recovery is not None:
+        click.echo(f"true parameters: {content.true_score:.3f} bits per spike")
+        click.echo("\nComparison with the truth")
+        measures = content.recovery.set_index("name").T.rename_axis(columns=None)
+        click.echo(measures.round(3).to_string(na_rep="-"))
     click.echo(f"\nopen {folder / 'report.html'}")
