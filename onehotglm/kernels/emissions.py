@@ -35,7 +35,8 @@ class Link(NamedTuple):
 
 
 def _log1p(u: Array) -> Array:
-    # Within a rounding error of log1p for 0 <= u <= 1, at two thirds of its cost.
+    # For 0 <= u <= 1, within a rounding error of log1p in float32 and 3e-10 in float64,
+    # at two thirds of its cost.
     return jnp.where(u < 1e-3, u * (1.0 - 0.5 * u * (1.0 - u / 1.5)), jnp.log(1.0 + u))
 
 

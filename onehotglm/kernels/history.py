@@ -51,7 +51,8 @@ def make_basis(name: str, n_lags: int, n_basis: int | None = None) -> np.ndarray
     n_basis = min(n_lags, 3) if n_basis is None else n_basis
     log_lags = np.log(lags)
     centres = np.linspace(0.0, log_lags[-1], n_basis)
-    spacing = centres[1] - centres[0] if n_basis > 1 and n_lags > 1 else 1.0
+    # A single function reaches as far as the lags do.
+    spacing = centres[1] if n_basis > 1 and n_lags > 1 else max(log_lags[-1], 1.0)
     phase = np.clip((log_lags - centres[:, None]) * np.pi / (2 * spacing), -np.pi, np.pi)
     phi = (1 + np.cos(phase)) / 2
     return phi / phi.sum(axis=1, keepdims=True)

@@ -134,21 +134,23 @@ def smooth(
     log_alpha, _, normalizers = _forward(jnp.log(initial), log_transition, log_lik, starts)
     starts = starts.at[0].set(True)
 
+    # Beta is scaled so that alpha times beta sums to one at every bin: the sums that
+    # it carries stay small, and marginals and pairs sum to one whatever was rounded.
     def step(carry, inputs):
         log_beta, counts = carry
-        before, ll, start, normalizer, here = inputs
-        message = ll + log_beta - normalizer
-        pairs = jnp.exp(before[:, None] + log_transition + message[None, :])
-        counts = counts + jnp.where(start, 0.0, pairs)
+        before, ll, start, here = inputs
+        onward = log_transition + (ll + log_beta)[None, :]
+        earlier = logsumexp(onward, axis=1)
+        scale = logsumexp(before + earlier)
+        counts = counts + jnp.where(start, 0.0, jnp.exp(before[:, None] + onward - scale))
         marginal = jnp.exp(here + log_beta)
-        earlier = logsumexp(log_transition + message[None, :], axis=1)
-        return (jnp.where(start, 0.0, earlier), counts), marginal
+        return (jnp.where(start, 0.0, earlier - scale), counts), marginal
 
     before = jnp.roll(log_alpha, 1, axis=0)
     (_, counts), marginals = lax.scan(
         step,
         (jnp.zeros_like(log_lik[0]), jnp.zeros_like(transition)),
-        (before, log_lik, starts, normalizers, log_alpha),
+        (before, log_lik, starts, log_alpha),
         reverse=True,
     )
     initial_counts = jnp.where(starts[:, None], marginals, 0.0).sum(0)
