@@ -293,7 +293,9 @@ class OneHotHMMGLM(FittedModel):
             self.shared_connectivity_ = self._summed_over_lags(learned.prior.mean)
         elif learned.types is not None and learned.prior is not None:
             self.connection_type_proba_ = learned.types.type_proba[order]
-            self.connection_type_ = self.connection_type_proba_.argmax(-1) - 1
+            # A strength of exactly zero (the data want the other sign) is no connection.
+            most_probable = self.connection_type_proba_.argmax(-1) - 1
+            self.connection_type_ = np.where(self.weights_.any(-1), most_probable, 0)
             self.shared_type_proba_ = learned.prior.type_proba
             expected = priors.expected_weights(learned.prior)
             self.shared_connectivity_ = self._summed_over_lags(expected)

@@ -27,8 +27,8 @@ MAX_ROUNDS = 30
 FINAL_ROUNDS = 3
 # Part of each new site in the next: undamped parallel updates can oscillate.
 DAMPING = 0.6
-# Rounds end when the coefficients move by less than this part of their size.
-ROUND_TOL = 5e-3
+# Rounds end when their effect on the likelihood is less than this part of it.
+ROUND_TOL = 2e-6
 
 
 class Problem(NamedTuple):
@@ -235,8 +235,14 @@ def _one_step(problem: Problem, state: EMState, old: Penalty, new: Penalty) -> t
 
 
 def _moved(before: EMState, after: EMState) -> float:
-    old, new = (np.asarray(s.accepted.coefficients[..., 1:], float) for s in (before, after))
-    return float(np.linalg.norm(new - old) / max(np.linalg.norm(new), 1e-6))
+    """Relative effect on the likelihood of a round's change of coefficients.
+
+    ``d' H d / 2`` in units of the objective: what the data do not see does not count.
+    """
+    old, new = (np.asarray(s.accepted.coefficients, float) for s in (before, after))
+    information = np.asarray(after.curvature.information)
+    effect = 0.5 * np.einsum("snp,snpq,snq->", new - old, information, new - old, optimize=True)
+    return float(effect / max(abs(float(after.objective)), 1.0))
 
 
 def _learn_gaussian(problem: Problem, state: EMState, penalty: Penalty) -> Learned:
