@@ -2,6 +2,7 @@
 
 import os
 from contextlib import AbstractContextManager, nullcontext
+from html import escape
 from pathlib import Path
 from typing import Any, Self
 
@@ -166,18 +167,19 @@ class FittedModel(BaseEstimator):
             If the rates explode, which a fit of excitation can do in closed loop.
         """
         check_is_fitted(self)
-        params = self._params()
-        out = rollout(
-            jax_key(numpy_generator(random_state)),
-            params.bias,
-            params.weights(len(self.basis_functions_)),
-            jnp.asarray(self.basis_functions_, params.bias.dtype),
-            params.transition,
-            params.initial,
-            link=self.link,
-            n_sessions=n_sessions,
-            n_time_bins=n_time_bins,
-        )
+        with self._precision():
+            params = self._params()
+            out = rollout(
+                jax_key(numpy_generator(random_state)),
+                params.bias,
+                params.weights(len(self.basis_functions_)),
+                jnp.asarray(self.basis_functions_, params.bias.dtype),
+                params.transition,
+                params.initial,
+                link=self.link,
+                n_sessions=n_sessions,
+                n_time_bins=n_time_bins,
+            )
         counts = np.asarray(out.counts)
         if np.isnan(counts).any():
             raise InvalidInputError(
@@ -238,14 +240,18 @@ class FittedModel(BaseEstimator):
         """Raster, posterior and states, see `onehotglm.plots.plot_states`."""
         from onehotglm.plots import plot_states
 
-        spikes = as_spikes(X, self.bin_size)
+        spikes, _ = self._input(X)
         states, posterior = self.predict_states(spikes), self.predict_proba(spikes)
         return plot_states(spikes, states, posterior, **options)
 
     def _repr_html_(self) -> str:
         if not hasattr(self, "weights_"):
-            return f"<code>{self!r}</code> (not fitted)"
+            return f"<code>{escape(repr(self))}</code> (not fitted)"
         return outputs.to_html(self)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        # Notebooks ask for this first, and scikit-learn's would show its diagram.
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
     # --------------------------------------------------------------------------- helpers
 
@@ -269,7 +275,7 @@ class FittedModel(BaseEstimator):
 
     def _input(self, X: Any) -> tuple[xr.DataArray, Packed]:
         check_is_fitted(self)
-        spikes = as_spikes(X, self.bin_size)
+        spikes = as_spikes(X, self.bin_size_)
         check_neurons(spikes, len(self.neuron_ids_))
         with self._precision():
             return spikes, self._pack(spikes)

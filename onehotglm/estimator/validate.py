@@ -45,7 +45,9 @@ def as_spikes(data: Any, bin_size: float | None = None) -> xr.DataArray:
     >>> as_spikes(np.ones((10, 3)), bin_size=0.02).sizes
     Frozen({'session': 1, 'time': 10, 'neuron': 3})
     """
-    if bin_size is not None and not (np.isfinite(bin_size) and bin_size > 0):
+    if bin_size is not None and not (
+        isinstance(bin_size, float | int | np.number) and np.isfinite(bin_size) and bin_size > 0
+    ):
         raise InvalidInputError(f"bin_size={bin_size!r}; expected a positive number of seconds")
     spikes = _from_any(data, bin_size)
     _check_values(spikes)
@@ -141,7 +143,8 @@ def _from_data_array(data: xr.DataArray, bin_size: float | None) -> xr.DataArray
     width = data.attrs.get("bin_size", bin_size)
     if bin_size is not None and not np.isclose(width, bin_size):
         raise InvalidInputError(
-            f"bin_size={bin_size}, but the DataArray's attribute says {width} s; drop one of them"
+            f"bin_size={bin_size:g} s, but the DataArray's attribute says {width:g} s; bin the "
+            "spikes again, or correct the one that is wrong"
         )
     width = 1.0 if width is None else float(width)
     missing = [dim for dim in DIMS if dim not in data.coords]
