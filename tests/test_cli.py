@@ -1,11 +1,16 @@
 """The command line as a user meets it: help, messages, files."""
 
+import re
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
+from onehotglm import OneHotHMMGLM
 from onehotglm.cli import main
 from onehotglm.errors import DataFileError
 
@@ -99,3 +104,71 @@ def test_too_few_sessions_to_hold_one_out(recording: Path, tmp_path: Path) -> No
     assert result.exit_code == 2
     assert "hold out every 5th of 1 sessions" in result.output
     assert "0 to hold out none" in result.output
+
+
+FILES = ("fit.nc", "states.csv", "report.html", "couplings.png", "prediction.png")
+
+
+def test_fit_writes_the_result_folder(recording: Path, tmp_path: Path) -> None:
+    options = ("--prior", "none", "--n-states", "2", "--n-init", "1", "--session-length", "4")
+    result = run("fit", recording, *options, "--epochs", "session", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert all((tmp_path / name).stat().st_size > 1000 for name in FILES)
+    assert (tmp_path / "fit_one_state.nc").is_file()
+    model = OneHotHMMGLM.load(tmp_path / "fit.nc")
+    assert (model.n_states, model.prior, model.n_init) == (2, "none", 1)
+    states = pd.read_csv(tmp_path / "states.csv")
+    assert len(states) == 6 * 6 / 0.02
+    assert sorted(states.loc[states["held_out"], "session"].unique()) == [2, 7]
+    assert "over one state" in result.output
+
+
+def test_options_of_fit_reach_the_model(recording: Path, tmp_path: Path) -> None:
+    options = ("--prior", "gaussian", "--n-states", "1", "--n-init", "2", "--link", "exp")
+    history = ("--n-lags", "4", "--basis", "raised_cosine", "--n-basis", "2")
+    rest = ("--holdout", "0", "--units", "0,3,4", "--random-state", "7", "--bin-size", "0.05")
+    result = run("fit", recording, *options, *history, *rest, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    fit = OneHotHMMGLM.load(tmp_path / "fit.nc").to_dataset()
+    expected = {
+        "prior": "gaussian",
+        "n_init": 2,
+        "link": "exp",
+        "n_lags": 4,
+        "basis": "raised_cosine",
+        "n_basis": 2,
+        "random_state": 7,
+        "bin_size": 0.05,
+    }
+    assert {name: fit.attrs[name] for name in expected} == expected
+    assert fit["neuron"].values.tolist() == [0, 3, 4]
+    assert "No session was held out" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.slow
+def test_demo_recovers_what_it_simulated(tmp_path: Path) -> None:
+    result = run("demo", "--out", tmp_path, "--n-neurons", "12", "--n-init", "2")
+    assert result.exit_code == 0, result.output
+    assert all((tmp_path / name).stat().st_size > 1000 for name in FILES)
+    assert (tmp_path / "recording.nwb").is_file()
+    for words in ("one-hot", "state_accuracy", "true parameters: ", "report.html"):
+        assert words in result.output
+    page = (tmp_path / "report.html").read_text()
+    assert "Comparison with the truth" in page
+
+
+@pytest.mark.slow
+def test_a_real_recording_end_to_end(shared_data: Callable[[str], Path], tmp_path: Path) -> None:
+    file = shared_data("wmaze.nwb")
+    begin = time.process_time()  # all threads; the wall clock depends on what else runs
+    options = ("--bin-size", "0.02", "--epochs", "run", "--n-states", "5")
+    result = run("fit", file, *options, "--out", tmp_path)
+    seconds = time.process_time() - begin
+    assert result.exit_code == 0, result.output
+    assert all((tmp_path / name).stat().st_size > 1000 for name in FILES)
+    one_state, *others = re.findall(
+        r"^ *(?:one state|none|gaussian|one-hot) +(\S+)", result.output, re.M
+    )
+    assert len(others) == 3
+    assert min(map(float, others)) > float(one_state) + 0.03
+    assert seconds < 180
