@@ -44,7 +44,8 @@ def check_settings(parameters: dict[str, Any]) -> None:
             raise InvalidInputError(f"{name}={value!r}; expected an integer of at least {smallest}")
     for name, low in _NUMBERS.items():
         value = parameters[name]
-        if not (np.isscalar(value) and np.isreal(value) and np.isfinite(value) and value >= low):
+        number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+        if not (number and np.isfinite(value) and value >= low):
             raise InvalidInputError(f"{name}={value!r}; expected a number of at least {low:g}")
     n_basis = parameters["n_basis"]
     if n_basis is not None:

@@ -141,7 +141,7 @@ def _from_data_array(data: xr.DataArray, bin_size: float | None) -> xr.DataArray
         )
     data = data.transpose(*DIMS)
     width = data.attrs.get("bin_size", bin_size)
-    if bin_size is not None and not np.isclose(width, bin_size):
+    if width is not None and bin_size is not None and not np.isclose(width, bin_size):
         raise InvalidInputError(
             f"bin_size={bin_size:g} s, but the DataArray's attribute says {width:g} s; bin the "
             "spikes again, or correct the one that is wrong"

@@ -16,7 +16,7 @@ from onehotglm.model.recording import Recording, take_chunk
 
 
 def _all_log_likelihoods(params: Params, recording: Recording, size: int, link: str) -> Array:
-    n_chunks = recording.n_time // size
+    n_chunks = jnp.asarray(recording.n_time // size)
     return log_likelihoods(recording, params.coefficients, n_chunks, size=size, link=link)
 
 

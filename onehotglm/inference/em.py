@@ -139,8 +139,8 @@ def step(
     EMState
     """
     candidate = state.candidate
-    options = {"size": config.chunk_size, "link": config.link}
-    log_lik = log_likelihoods(recording, candidate.coefficients, n_chunks, **options)
+    size, link = config.chunk_size, config.link
+    log_lik = log_likelihoods(recording, candidate.coefficients, n_chunks, size=size, link=link)
     used = jnp.arange(recording.n_time) < n_chunks * config.chunk_size
     smoothed = hmm_scan.smooth(
         candidate.initial, candidate.transition, log_lik, recording.chain_starts | ~used
@@ -157,8 +157,9 @@ def step(
             candidate.coefficients,
             marginals,
             n_chunks,
+            size=size,
+            link=link,
             exact=config.exact_information,
-            **options,
         )
         move = newton_step(curve, penalty, candidate.coefficients, shared_bias=config.shared_bias)
         initial_counts = jnp.where((recording.starts & used)[:, None], marginals, 0.0).sum(0)
