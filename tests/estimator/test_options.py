@@ -1,0 +1,182 @@
+"""Every option of the constructor changes the fit, and in the direction it says."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from onehotglm import ConvergenceWarning, OneHotHMMGLM
+from onehotglm.estimator import monitor
+from onehotglm.kernels.history import make_basis
+from tests.estimator.conftest import BIN_SIZE, quietly_fit
+
+BASE = {"n_states": 2, "n_init": 1, "prior": "none", "progress": False}
+
+
+@pytest.fixture(scope="module")
+def fit(spikes):
+    """Fit with some options, on the same recording."""
+
+    def with_options(data=None, **options):
+        return quietly_fit(OneHotHMMGLM(**BASE | options), spikes if data is None else data)
+
+    return with_options
+
+
+@pytest.fixture(scope="module")
+def base(fit):
+    return fit()
+
+
+def differ(one, other):
+    return not np.allclose(one.connectivity_, other.connectivity_, rtol=1e-3, atol=1e-4)
+
+
+def test_every_parameter_is_tried_here():
+    source = Path(__file__).read_text()
+    for name in OneHotHMMGLM().get_params():
+        assert f"{name}=" in source, name
+
+
+def test_n_states(fit, base, spikes):
+    assert fit(n_states=1).weights_.shape == (1, 4, 4, 1)
+    assert base.score(spikes) > fit(n_states=1).score(spikes)
+
+
+def test_prior(fit, base):
+    gaussian, one_hot = fit(prior="gaussian"), fit(prior="one-hot")
+    assert base.shared_connectivity_ is None
+    assert base.connection_type_ is None
+    assert gaussian.shared_connectivity_.shape == (4, 4)
+    assert gaussian.connection_type_ is None
+    assert one_hot.connection_type_.shape == (2, 4, 4)
+    assert differ(base, gaussian)
+    assert differ(gaussian, one_hot)
+
+
+def test_link(fit, base, spikes):
+    exponential = fit(link="exp")
+    assert differ(base, exponential)
+    # Sigmoid rates never exceed one count per bin.
+    rates = fit(link="sigmoid").predict_rates(spikes) * BIN_SIZE
+    assert float(rates.max()) <= 1
+    assert float(exponential.predict_rates(spikes).max()) * BIN_SIZE > 1
+
+
+def test_basis_n_lags_and_n_basis(fit, base):
+    np.testing.assert_array_equal(base.basis_functions_, make_basis("exponential", 5))
+    lags = fit(basis="lags", n_lags=2)
+    assert lags.weights_.shape == (2, 4, 4, 2)
+    np.testing.assert_allclose(lags.connectivity_, lags.weights_.sum(-1), rtol=1e-5)
+    assert fit(n_lags=2).basis_functions_.shape == (1, 2)
+    assert differ(fit(n_lags=2), base)
+    two, three = fit(basis="raised_cosine", n_basis=2), fit(basis="raised_cosine")
+    assert two.weights_.shape == (2, 4, 4, 2)
+    assert three.weights_.shape == (2, 4, 4, 3)
+    np.testing.assert_array_equal(two.basis_functions_, make_basis("raised_cosine", 5, 2))
+
+
+@pytest.mark.parametrize("prior", ["none", "one-hot"])
+def test_bias(fit, base, prior):
+    shared = fit(bias="shared", prior=prior)
+    np.testing.assert_array_equal(shared.bias_[0], shared.bias_[1])
+    assert np.abs(np.diff(base.bias_, axis=0)).max() > 0.1
+
+
+@pytest.mark.parametrize("prior", ["none", "gaussian", "one-hot"])
+def test_self_coupling(fit, base, prior):
+    excluded = fit(self_coupling=False, prior=prior)
+    diagonal = np.einsum("snn->sn", excluded.connectivity_)
+    np.testing.assert_array_equal(diagonal, 0)
+    assert (np.einsum("snn->sn", base.connectivity_) != 0).all()
+    if prior == "one-hot":
+        np.testing.assert_array_equal(np.einsum("snn->sn", excluded.connection_type_), 0)
+
+
+def test_ridge(fit, base):
+    strong = fit(ridge=100.0)
+    assert np.abs(strong.connectivity_).mean() < 0.5 * np.abs(base.connectivity_).mean()
+
+
+def test_transition_concentration(fit, base):
+    equal = fit(transition_concentration=1000.0)
+    assert np.abs(equal.transition_matrix_ - 0.5).max() < 0.3
+    assert np.diag(base.transition_matrix_).min() > 0.8
+
+
+def test_stickiness(fit):
+    stay = [np.diag(fit(stickiness=s).transition_matrix_).min() for s in (0.0, 1000.0)]
+    assert stay[1] > max(stay[0], 0.985)
+
+
+def test_n_init(fit, base):
+    # More starts contain the single one's, and the best by the objective is kept.
+    several = fit(n_init=4)
+    assert several.objective_path_[-1] >= base.objective_path_[-1] - 1e-4
+
+
+def test_max_iter(spikes):
+    model = OneHotHMMGLM(**BASE | {"max_iter": 2, "tol": 0.0})
+    with pytest.warns(ConvergenceWarning, match="max_iter=2 steps before it converged"):
+        model.fit(spikes)
+    assert model.n_iter_ <= 2
+    assert model.stop_reason_ == "max_iter"
+    assert not model.converged_
+
+
+def test_tol(fit):
+    loose, tight = fit(tol=1e-2), fit(tol=1e-6)
+    assert loose.converged_
+    assert loose.objective_path_[-1] < tight.objective_path_[-1] - 1e-4
+
+
+def test_dtype(fit, base, spikes):
+    double = fit(dtype="float64")
+    assert double.weights_.dtype == np.float64
+    assert base.weights_.dtype == np.float32
+    assert double.predict_rates(spikes).dtype == np.float64
+    np.testing.assert_allclose(double.score(spikes), base.score(spikes), rtol=0.02)
+
+
+def test_double_precision_stays_inside_the_model(fit, recwarn):
+    import jax.numpy as jnp
+
+    double = fit(dtype="float64")
+    double.sample(n_time_bins=50)
+    assert jnp.ones(1).dtype == jnp.float32
+    assert not [w for w in recwarn if "float64" in str(w.message)]
+
+
+def test_random_state(fit, base):
+    # Other starts, other rounding at least.
+    other = fit(random_state=1)
+    assert not np.array_equal(other.weights_, base.weights_)
+    np.testing.assert_array_equal(fit(random_state=0).weights_, base.weights_)
+
+
+def test_bin_size_scales_rates(fit, spikes):
+    slow, fast = (fit(spikes.values, bin_size=size) for size in (0.02, 0.01))
+    np.testing.assert_allclose(
+        2 * slow.predict_rates(spikes.values), fast.predict_rates(spikes.values), rtol=1e-6
+    )
+    assert fit(spikes.values).predict_rates(spikes.values).attrs["bin_size"] == 1.0
+    np.testing.assert_array_equal(slow.weights_, fast.weights_)
+
+
+@pytest.mark.parametrize("progress", [True, False])
+def test_progress(fit, capsys, monkeypatch, progress):
+    monkeypatch.setattr(monitor, "_DELAY", 0.0)
+    fit(progress=progress)
+    assert ("EM" in capsys.readouterr().err) is progress
+
+
+def test_method_is_em():
+    assert OneHotHMMGLM(method="em").method == "em"
+
+
+def test_cheap_information_ends_near_the_exact_fit(fit, base, monkeypatch, spikes):
+    from onehotglm.estimator import settings
+
+    monkeypatch.setattr(settings, "EXACT_LIMIT", 0.0)
+    cheap = fit(max_iter=300)
+    assert cheap.score(spikes) == pytest.approx(base.score(spikes), rel=0.05)
