@@ -111,8 +111,9 @@ class OneHotHMMGLM(FittedModel):
     occupancy_ : ndarray, shape (state,)
         Expected number of training bins in each state; states are sorted by it.
     log_likelihood_path_, objective_path_ : ndarray, shape (iteration,)
-        Nats per bin after every accepted EM step of the kept start.  While a prior is
-        learned each step has its own objective.
+        Nats per bin after every accepted EM step since the best start was chosen.  While a
+        prior is learned each step has its own objective, and the likelihood of the training
+        data falls as the prior takes hold.
     n_iter_ : int
     converged_ : bool
     stop_reason_ : str

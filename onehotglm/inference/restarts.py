@@ -27,7 +27,7 @@ def best_start(
     problem : Problem
     starts : sequence of Params
     on_objective : callable
-        Called with a start's number and its objective in nats per bin when it ends.
+        Called with the number of each start that was run longer and its objective in nats.
 
     Returns
     -------
