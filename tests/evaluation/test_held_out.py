@@ -73,7 +73,7 @@ def test_blocks_are_as_likely_as_the_sessions_that_they_were() -> None:
     model.weights_, model.bias_ = rng.normal(size=(1, 2, 2, 1)), np.zeros((1, 2))
     model.transition_matrix_, model.initial_proba_ = np.ones((1, 1)), np.ones(1)
     model.basis_functions_, model.mean_counts_ = np.full((1, 3), 1 / 3), np.ones(2)
-    model.neuron_ids_ = spikes["neuron"].values
+    model.neuron_ids_, model.bin_size_ = spikes["neuron"].values, BIN
     blocks = split_blocks(spikes, 10 * BIN, n_history_bins=3)
     per_block = model.log_likelihood(blocks).groupby(blocks["parent_session"]).sum()
     np.testing.assert_allclose(per_block, model.log_likelihood(spikes), rtol=1e-5)
