@@ -3,7 +3,6 @@
 Commands only speak with the user; `onehotglm.workflow` does the work.
 """
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -340,7 +339,6 @@ def _fit_with_progress(train: Any, test: Any, options: dict[str, Any]) -> list[A
     from onehotglm.workflow import fit_and_score, model_settings
 
     parameters = {name: options[name] for name in _MODEL_PARAMETERS if name in options}
-    parameters["progress"] = sys.stderr.isatty()
     settings = model_settings(options.get("prior", "all"), parameters)
     fits = []
     with tqdm(settings.items(), unit="fit", leave=False, disable=None) as bar:

@@ -1,6 +1,7 @@
 """Watching a fit: the path of the likelihood, a progress bar, a clean way to stop."""
 
 import signal
+import sys
 import threading
 from types import FrameType
 
@@ -24,7 +25,7 @@ class Monitor:
     n_time_bins : int
         Bins that are modelled, to report per bin.
     progress : bool
-        Show a bar if the fit takes longer than two seconds.
+        Show a bar, in a terminal or notebook, if the fit takes longer than two seconds.
     """
 
     def __init__(self, constant: float, n_time_bins: int, progress: bool):
@@ -37,8 +38,13 @@ class Monitor:
     def __enter__(self) -> "Monitor":
         from tqdm.auto import tqdm
 
+        seen = sys.stderr.isatty() or "ipykernel" in sys.modules  # a log is no place for a bar
         self._bar = tqdm(
-            desc="EM", unit=" steps", delay=_DELAY, disable=not self.progress, leave=False
+            desc="EM",
+            unit=" steps",
+            delay=_DELAY,
+            disable=not (self.progress and seen),
+            leave=False,
         )
         self._handler = None
         # Python lets only the main thread handle signals.
