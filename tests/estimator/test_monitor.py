@@ -1,6 +1,7 @@
 """What a fit shows and hears while it runs."""
 
 import signal
+import sys
 import threading
 
 import jax.numpy as jnp
@@ -67,9 +68,10 @@ def test_other_threads_leave_signals_alone():
     assert seen == [(before, False)]
 
 
-@pytest.mark.parametrize("progress", [True, False])
-def test_progress_shows_a_bar(progress, capsys, monkeypatch):
+@pytest.mark.parametrize(("progress", "terminal"), [(True, True), (False, True), (True, False)])
+def test_progress_shows_a_bar_in_a_terminal(progress, terminal, capsys, monkeypatch):
     monkeypatch.setattr(module, "_DELAY", 0.0)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     with Monitor(0.0, 2, progress) as monitor:
         monitor(state_at(-1.0))
         monitor.start_over()
@@ -77,8 +79,8 @@ def test_progress_shows_a_bar(progress, capsys, monkeypatch):
             monitor(state_at(-1.0))
         monitor._bar.refresh()
     shown = capsys.readouterr().err
-    assert ("EM: 4 steps" in shown) is progress
-    assert ("-0.5000 nats/bin" in shown) is progress
+    assert ("EM: 4 steps" in shown) is (progress and terminal)
+    assert ("-0.5000 nats/bin" in shown) is (progress and terminal)
 
 
 def test_short_fits_show_no_bar(capsys):
