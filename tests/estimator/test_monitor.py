@@ -83,7 +83,8 @@ def test_progress_shows_a_bar_in_a_terminal(progress, terminal, capsys, monkeypa
     assert ("-0.5000 nats/bin" in shown) is (progress and terminal)
 
 
-def test_short_fits_show_no_bar(capsys):
+def test_short_fits_show_no_bar(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     with Monitor(0.0, 2, True) as monitor:
         monitor(state_at(-1.0))
     assert "EM" not in capsys.readouterr().err
