@@ -5,7 +5,7 @@ spans up to N at once (multi-head), for the same number of steps.  The figure sh
 far each gets, their neurons' own timescales and those of their activity, and what is left
 of the accuracy under noise on the weights.
 
-    python examples/rnn_curriculum.py FOLDER [--steps 4000] [--neurons 96]
+    python examples/rnn_curriculum.py [--out FOLDER] [--steps 4000] [--neurons 96]
 """
 
 import argparse
@@ -59,13 +59,13 @@ def draw(runs: dict[str, CurriculumRun], path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", nargs="?", type=Path, default=Path("results"))
+    parser.add_argument("--out", type=Path, default=Path("results"), metavar="FOLDER")
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--neurons", type=int, default=96)
     options = parser.parse_args()
-    options.folder.mkdir(parents=True, exist_ok=True)
+    options.out.mkdir(parents=True, exist_ok=True)
     runs = {kind: train(kind, options.neurons, options.steps) for kind in KINDS}
-    draw(runs, options.folder / "rnn_curriculum.png")
+    draw(runs, options.out / "rnn_curriculum.png")
 
 
 if __name__ == "__main__":
