@@ -56,5 +56,6 @@ def best_start(
 def _advance(
     problem: Problem, state: EMState, advance: Callable[[EMState], EMState], n_iter: int
 ) -> EMState:
-    state, _ = em.run(state, advance, max_iter=n_iter, tol=problem.tol, on_step=problem.on_step)
+    max_iter = min(n_iter, problem.max_iter)
+    state, _ = em.run(state, advance, max_iter=max_iter, tol=problem.tol, on_step=problem.on_step)
     return state

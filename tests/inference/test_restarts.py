@@ -39,6 +39,14 @@ def test_one_start_is_not_compared():
     assert len(steps) == restarts.LONG_ITERATIONS
 
 
+def test_max_iter_bounds_the_runs_of_starts():
+    steps = []
+    problem = make_problem(SESSIONS, max_iter=3, on_step=lambda state: steps.append(state))
+    restarts.best_start(problem, starts_from(0.3, 1.0))
+    # Two short runs and a longer one.
+    assert len(steps) == 9
+
+
 def test_result_stands_on_the_whole_recording():
     sessions = make_counts(lengths=(130, 110))
     problem = make_problem(sessions)
