@@ -1,5 +1,6 @@
 """Every option of the constructor changes the fit, and in the direction it says."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -125,9 +126,9 @@ def test_max_iter(spikes):
 
 
 def test_tol(fit):
-    loose, tight = fit(tol=1e-2), fit(tol=1e-6)
+    loose, tight = fit(tol=0.2), fit(tol=1e-6)
     assert loose.converged_
-    assert loose.objective_path_[-1] < tight.objective_path_[-1] - 1e-4
+    assert loose.objective_path_[-1] < tight.objective_path_[-1] - 1e-3
 
 
 def test_dtype(fit, base, spikes):
@@ -166,6 +167,7 @@ def test_bin_size_scales_rates(fit, spikes):
 @pytest.mark.parametrize("progress", [True, False])
 def test_progress(fit, capsys, monkeypatch, progress):
     monkeypatch.setattr(monitor, "_DELAY", 0.0)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     fit(progress=progress)
     assert ("EM" in capsys.readouterr().err) is progress
 

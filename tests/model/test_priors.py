@@ -133,6 +133,23 @@ def test_a_mixture_wider_than_the_evidence_keeps_its_mean():
     np.testing.assert_allclose(site.mean, 0.0, atol=1e-6)
 
 
+def test_slabs_are_the_penalty_of_known_types():
+    prior = prior_of(mean=(0.5, 0.8), sd=(0.4, 0.2))
+    types = np.array([-1, 0, 1]).reshape(3, 1, 1)
+    penalty = priors.slab_penalty(prior, types)
+    np.testing.assert_allclose(penalty.mean.ravel(), [-0.5, 0, 0.8])
+    np.testing.assert_allclose(penalty.precision.ravel()[[0, 2]], [0.4**-2, 0.2**-2])
+
+
+def test_damping_mixes_natural_parameters():
+    old, new = (priors.WeightPenalty(np.array(m), np.array(p)) for m, p in ((1.0, 2.0), (4.0, 6.0)))
+    assert priors.damped(None, new, 0.3) is new
+    for part, expected in ((0.0, old), (1.0, new)):
+        np.testing.assert_allclose(priors.damped(old, new, part), expected)
+    half = priors.damped(old, new, 0.5)
+    np.testing.assert_allclose(half, (13.0 / 4.0, 4.0))
+
+
 # ------------------------------------------------------------------- what is learned
 
 
