@@ -67,11 +67,16 @@ def _lanes(layout: Layout, x: Array, padding) -> Array:
     return to_lanes(layout, in_groups(layout, x, padding)[0])
 
 
+def _larger(a: Array, b: Array) -> Array:
+    # One instruction: `jnp.maximum` takes two more to pass NaN on.
+    return jnp.where(a > b, a, b)
+
+
 def _best_arrival(log_transition: Array, score: Array) -> Array:
     """``out[j] = max_k score[k] + log A[k, j]`` as one fused loop over the lanes."""
     best = score[0][None, :] + log_transition[0][:, None]
     for k in range(1, log_transition.shape[0]):
-        best = jnp.maximum(best, score[k][None, :] + log_transition[k][:, None])
+        best = _larger(best, score[k][None, :] + log_transition[k][:, None])
     return best
 
 
@@ -84,10 +89,9 @@ def _operators(log_initial: Array, log_transition: Array, log_lik: Array, starts
         moved = operator[:, 0][:, None, :] + log_transition[0][None, :, None]
         best = operator[:, 0]
         for k in range(1, n_states):
-            moved = jnp.maximum(
-                moved, operator[:, k][:, None, :] + log_transition[k][None, :, None]
-            )
-            best = jnp.maximum(best, operator[:, k])
+            via = operator[:, k][:, None, :] + log_transition[k][None, :, None]
+            moved = _larger(moved, via)
+            best = _larger(best, operator[:, k])
         restarted = best[:, None, :] + log_initial[None, :, None]
         return jnp.where(start, restarted, moved) + ll[None], None
 
@@ -141,7 +145,7 @@ def _trace_back(layout: Layout, scores: Array, log_transition: Array, starts: Ar
     best = _best_predecessors(scores, log_transition, next_starts)
 
     def all_ends(states, table):
-        return jnp.stack([_select(table, s) for s in states]), None
+        return _select(table[:, None], states), None
 
     ends = jnp.broadcast_to(jnp.arange(n_states, dtype=jnp.int8)[:, None], (n_states, n_blocks))
     maps, _ = lax.scan(all_ends, ends, best, reverse=True)

@@ -13,6 +13,8 @@ are taken relative to each bin's best state.  Where that is not safe (`_is_safe`
 the sequential log-domain form runs instead, so the answer is the same.
 """
 
+from functools import reduce
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -83,21 +85,21 @@ def smooth(
         lik, starts, best, before, after = inputs
         filtered, mass = _forward(initial, transition, lik, starts, before)
         beta = _backward(transition, lik, starts, after)
+        normalizers = _log_normalizers(mass, starts, best)
         marginals, per_evidence = _normalized_product(filtered, beta)
         weight = jnp.where(starts, 0.0, per_evidence)
-        return (
-            _log_normalizers(mass, starts, best),
-            from_lanes(marginals),
+        # Bins that fill up a group have log-likelihood zero.
+        sums = (
+            normalizers.sum(),
             _pair_sums((before, filtered, _rescaling(mass)), (lik, beta, weight)),
-            mass.min(),
         )
+        return (normalizers, from_lanes(marginals)), sums, mass.min()
 
-    groups = map_groups(in_group, (lik, lanes, best, *borders))
-    normalizers, marginals = (ungroup(layout, x) for x in groups[:2])
-    pairs, smallest = groups[2:]
+    by_bin, sums, smallest = map_groups(in_group, (lik, lanes, best, *borders))
+    normalizers, marginals = (ungroup(layout, x) for x in by_bin)
+    total, pairs = (x.sum(0) for x in sums)
     initial_counts = first.astype(marginals.dtype) @ marginals
-    counts = transition * pairs.sum(0)
-    result = Smoothed(normalizers.sum(), normalizers, marginals, counts, initial_counts)
+    result = Smoothed(total, normalizers, marginals, transition * pairs, initial_counts)
     arguments = (initial, transition, log_lik, starts)
     return _or_sequential(result, _is_safe(transition, smallest), lambda: hmm.smooth(*arguments))
 
@@ -214,12 +216,13 @@ def _relative_likelihoods(layout: Layout, log_lik: Array) -> tuple[Array, Array]
 
 def _mix(weights: Array, message: Array) -> Array:
     """``out[j] = sum_k weights[k, j] message[k]`` as one fused loop over the lanes."""
-    return sum(weights[k][:, None] * message[k][None, :] for k in range(weights.shape[0]))
+    products = (weights[k][:, None] * message[k][None, :] for k in range(weights.shape[0]))
+    return reduce(jnp.add, products)
 
 
 def _mass(x: Array) -> Array:
     """Sum over the state axis of (..., state, block), fused unlike ``x.sum(-2)``."""
-    return sum(x[..., k, :] for k in range(x.shape[-2]))
+    return reduce(jnp.add, (x[..., k, :] for k in range(x.shape[-2])))
 
 
 def _transfer_operators(initial: Array, transition: Array, lik: Array, starts: Array) -> Array:

@@ -6,6 +6,7 @@ the blocks of a group are the lanes of vector instructions: arrays of a group ar
 their own.
 """
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -49,10 +50,9 @@ def make_layout(n_time: int, group: int | None = GROUP) -> Layout:
 
 def in_groups(layout: Layout, x: Array, padding) -> Array:
     """(time, ...) -> (group, time in group, ...), filled up with `padding`."""
-    n_groups, size = layout.shape
-    missing = n_groups * size - layout.n_time
+    missing = math.prod(layout.shape) - layout.n_time
     x = jnp.pad(x, ((0, missing),) + ((0, 0),) * (x.ndim - 1), constant_values=padding)
-    return x.reshape((n_groups, size, *x.shape[1:]))
+    return x.reshape((*layout.shape, *x.shape[1:]))
 
 
 def ungroup(layout: Layout, x: Array) -> Array:

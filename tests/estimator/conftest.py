@@ -49,6 +49,13 @@ def quietly_fit(model: OneHotHMMGLM, spikes) -> OneHotHMMGLM:
         return model.fit(spikes)
 
 
+def quick_fit(data, **options) -> OneHotHMMGLM:
+    """Fit two states from two starts, or as the options say."""
+    return quietly_fit(
+        OneHotHMMGLM(**{"n_states": 2, "n_init": 2, "progress": False} | options), data
+    )
+
+
 @pytest.fixture(scope="session")
 def simulation() -> xr.Dataset:
     return simulate()

@@ -1,7 +1,6 @@
-"""The estimator's promises: scikit-learn's contract, inputs, predictions, odd data."""
+"""The estimator's promises: shapes and labels, scikit-learn's contract, inputs."""
 
 import pickle
-import signal
 import warnings
 
 import jax
@@ -9,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from scipy.special import gammaln
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
@@ -17,8 +15,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from onehotglm import ConvergenceWarning, InvalidInputError, OneHotHMMGLM
-from onehotglm.estimator.monitor import Monitor
-from tests.estimator.conftest import BIN_SIZE, N_NEURONS, N_TIME, quietly_fit, simulate
+from tests.estimator.conftest import (
+    BIN_SIZE,
+    N_NEURONS,
+    N_TIME,
+    quick_fit as fit,
+    quietly_fit,
+)
 
 FITTED = (
     "weights_",
@@ -33,12 +36,6 @@ FITTED = (
     "log_likelihood_path_",
     "occupancy_",
 )
-
-
-def fit(data, **options):
-    return quietly_fit(
-        OneHotHMMGLM(**{"n_states": 2, "n_init": 2, "progress": False} | options), data
-    )
 
 
 def assert_same_fit(one, other):
@@ -340,157 +337,3 @@ def test_missing_counts_are_not_scored(fitted, spikes):
     model = fit(gaps)
     assert np.isfinite(model.weights_).all()
     assert model.score(spikes) > 0.8 * fitted.score(spikes)
-
-
-# -------------------------------------------------------------------------- predictions
-
-
-def test_score_is_bits_per_spike_over_training_rates(fitted, spikes):
-    test = simulate(seed=1)["spikes"]
-    counts = test.values.astype(float)
-    rate = spikes.values.mean((0, 1), dtype=float)
-    baseline = (counts * np.log(rate) - rate - gammaln(counts + 1)).sum()
-    gain = float(fitted.log_likelihood(test).sum()) - baseline
-    assert fitted.score(test) == pytest.approx(gain / (counts.sum() * np.log(2)), rel=1e-6)
-    assert fitted.score(test) > 0.05
-    assert np.isnan(fitted.score(np.zeros((1, 10, 4))))
-
-
-def test_log_likelihood_is_per_session(fitted, spikes):
-    per_session = fitted.log_likelihood(spikes)
-    alone = [float(fitted.log_likelihood(session).sum()) for session in spikes]
-    np.testing.assert_allclose(per_session, alone, rtol=1e-5)
-    assert per_session.attrs["units"] == "nats"
-    # The training path ends at the same likelihood.
-    per_bin = float(per_session.sum()) / (3 * N_TIME)
-    assert per_bin == pytest.approx(fitted.log_likelihood_path_[-1], rel=1e-4)
-
-
-def test_rates_depend_on_the_past_only(fitted, spikes):
-    other = spikes.copy()
-    other[:, 200:] = other.values[:, 200:][:, ::-1]
-    before, after = fitted.predict_rates(spikes), fitted.predict_rates(other)
-    # Bin 200's rate sees bins up to 199.
-    np.testing.assert_allclose(before[:, :201], after[:, :201], rtol=1e-5)
-    assert np.abs(before[:, 201:] - after[:, 201:]).max() > 1
-
-
-def test_rates_are_calibrated(fitted, spikes):
-    rates = fitted.predict_rates(spikes)
-    assert rates.attrs["units"] == "Hz"
-    observed = spikes.mean(("session", "time")) / BIN_SIZE
-    np.testing.assert_allclose(rates.mean(("session", "time")), observed, rtol=0.1)
-
-
-def test_samples_have_the_rates_of_the_model(fitted):
-    sample = fitted.sample(n_time_bins=2000, n_sessions=3, random_state=1)
-    assert sample["spikes"].dims == ("session", "time", "neuron")
-    assert sample["spikes"].shape == (3, 2000, 4)
-    assert sample["spikes"].attrs["bin_size"] == BIN_SIZE
-    observed = sample["spikes"].mean(("session", "time")) / BIN_SIZE
-    np.testing.assert_allclose(observed, sample["rates"].mean(("session", "time")), rtol=0.1)
-    share = float((sample["states"] == 0).mean())
-    stationary = np.linalg.matrix_power(fitted.transition_matrix_.astype(float), 1000)[0, 0]
-    assert share == pytest.approx(stationary, abs=0.15)
-    same, other = (fitted.sample(n_time_bins=2000, n_sessions=3, random_state=s) for s in (1, 2))
-    xr.testing.assert_identical(same, sample)
-    assert not same["spikes"].equals(other["spikes"])
-    # What is sampled can be decoded.
-    assert fitted.score(sample["spikes"]) > 0.05
-
-
-def test_exploding_samples_are_refused(fitted):
-    model = clone(fitted)
-    model.__dict__.update(fitted.__dict__)
-    model.weights_ = np.full_like(fitted.weights_, 50.0)
-    with pytest.raises(InvalidInputError, match=r"exploded.*bounded link"):
-        model.sample(n_time_bins=2000, n_sessions=3)
-
-
-def test_neurons_and_bin_size_must_match_the_fit(fitted, spikes):
-    with pytest.raises(InvalidInputError, match="got 3 neurons, but the model was fitted to 4"):
-        fitted.predict_states(spikes[..., :3])
-    with pytest.raises(InvalidInputError, match=r"bin_size=0\.02 s.*says 0\.05 s"):
-        fitted.predict_rates(spikes.assign_attrs(bin_size=0.05))
-
-
-# -------------------------------------------------------------------------------- odd data
-
-
-def assert_defined(model):
-    for name in ("weights_", "bias_", "transition_matrix_", "initial_proba_", "occupancy_"):
-        assert np.isfinite(getattr(model, name)).all(), name
-    assert np.isfinite(model.log_likelihood_path_).all()
-
-
-@pytest.mark.parametrize("prior", ["none", "gaussian", "one-hot"])
-def test_silent_neuron(spikes, prior):
-    silent = spikes.copy()
-    silent[..., 1] = 0
-    model = fit(silent, prior=prior, ridge=0.0 if prior == "none" else 1.0)
-    assert_defined(model)
-    assert float(model.predict_rates(silent)[..., 1].max()) < 0.1 / BIN_SIZE
-    assert model.score(silent) > 0
-
-
-@pytest.mark.parametrize("value", [0, 1])
-def test_constant_data(value):
-    constant = np.full((3, N_TIME, N_NEURONS), value)
-    model = fit(constant)
-    assert_defined(model)
-    rates = model.predict_rates(constant)
-    np.testing.assert_allclose(rates[:, 10:], value, atol=0.1)
-
-
-def test_one_session_and_one_neuron(spikes):
-    assert_defined(fit(spikes[:1]))
-    model = fit(spikes[..., :1])
-    assert_defined(model)
-    assert model.predict_states(spikes[..., :1]).shape == (3, N_TIME)
-
-
-def test_more_states_than_the_data_call_for(fitted):
-    model = fit(np.ones((1, 12, N_NEURONS)) * [3, 0, 1, 0], n_states=6, n_init=1)
-    assert_defined(model)
-    # Whether a state ends up empty is the data's choice; if one does, the user hears of it.
-    model = clone(fitted)
-    model.__dict__.update(fitted.__dict__)
-    model.occupancy_ = np.array([900.0, 0.5])
-    with pytest.warns(ConvergenceWarning, match=r"states \[1\] are empty.*fit fewer"):
-        model._warn()
-
-
-def test_too_many_states_are_refused():
-    with pytest.raises(InvalidInputError, match="n_states=6 for 5 time bins"):
-        fit(np.ones((5, 2)), n_states=6)
-
-
-def test_bad_parameters_are_refused_before_anything_is_fitted(spikes):
-    model = OneHotHMMGLM(prior="dirichlet")
-    with pytest.raises(InvalidInputError, match="prior='dirichlet'"):
-        model.fit(spikes)
-    assert not hasattr(model, "weights_")
-
-
-# ------------------------------------------------------------------------------ Ctrl-C
-
-
-@pytest.mark.parametrize("prior", ["none", "gaussian", "one-hot"])
-@pytest.mark.parametrize("after", [1, 6, 14])
-def test_an_interrupt_returns_a_fitted_model(spikes, prior, after, monkeypatch):
-    steps = []
-    record = Monitor.__call__
-
-    def interrupted(self, state):
-        steps.append(state)
-        if len(steps) == after:
-            signal.raise_signal(signal.SIGINT)
-        return record(self, state)
-
-    monkeypatch.setattr(Monitor, "__call__", interrupted)
-    model = fit(spikes, prior=prior, tol=0.0)
-    assert model.stop_reason_ == "interrupted"
-    assert not model.converged_
-    assert len(steps) <= after + 8
-    assert_defined(model)
-    assert model.predict_states(spikes).shape == (3, N_TIME)
