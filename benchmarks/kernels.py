@@ -3,9 +3,9 @@
     python benchmarks/kernels.py [--states 5] [--repeats 20] [--out FILE.json]
 
 Smoother, filter and most likely path, in float32, on the same arrays in one run on
-one core: this package, dynamax (float32) and hmmlearn (float64, its only precision;
-its filter is not public).  Compilation is timed apart.  The errors are against the
-sequential form in float64.  Needs the `bench` extra.
+one core: this package, dynamax (float32) and hmmlearn (float64, its only precision).
+Compilation is timed apart.  The errors are against the sequential form in float64.
+Needs the `bench` extra.
 """
 
 import argparse
@@ -84,13 +84,13 @@ def dynamax_calls(arrays, n_sessions: int) -> dict[str, Callable[[], Any]]:
     """Sessions as a batch; the smoother with summed transitions, like ours."""
     import jax
     import jax.numpy as jnp
-    from dynamax.hidden_markov_model import hmm_filter, hmm_posterior_mode, hmm_two_filter_smoother
+    from dynamax.hidden_markov_model import hmm_filter, hmm_posterior_mode, hmm_smoother
 
     initial, transition, log_lik = (jnp.asarray(x, jnp.float32) for x in arrays[:3])
     sessions = log_lik.reshape(n_sessions, -1, log_lik.shape[1])
 
     def smoother(ll):
-        posterior = hmm_two_filter_smoother(initial, transition, ll)
+        posterior = hmm_smoother(initial, transition, ll)
         return posterior.marginal_loglik, posterior.smoothed_probs, posterior.trans_probs
 
     functions = {
@@ -107,26 +107,32 @@ def dynamax_calls(arrays, n_sessions: int) -> dict[str, Callable[[], Any]]:
 
 
 def hmmlearn_calls(arrays, n_sessions: int) -> dict[str, Callable[[], Any]]:
-    """Call what hmmlearn's fit and decode run per session, in the log domain."""
+    """Call what its fit (the faster `scaling` form) and decode run per session."""
     from hmmlearn import _hmmc
 
     initial, transition, log_lik = arrays[:3]
     sessions = log_lik.reshape(n_sessions, -1, log_lik.shape[1])
 
+    def forward(log_lik):
+        best = log_lik.max(1, keepdims=True)
+        lik = np.exp(log_lik - best)
+        log_prob, alpha, scaling = _hmmc.forward_scaling(initial, transition, lik)
+        return lik, log_prob + best.sum(), alpha, scaling
+
     def smoother():
         out = []
-        for ll in sessions:
-            log_prob, forward = _hmmc.forward_log(initial, transition, ll)
-            backward = _hmmc.backward_log(initial, transition, ll)
-            gamma = forward + backward
-            gamma = np.exp(gamma - gamma.max(1, keepdims=True))
-            pairs = _hmmc.compute_log_xi_sum(forward, transition, backward, ll)
-            out.append((log_prob, gamma / gamma.sum(1, keepdims=True), pairs))
+        for session in sessions:
+            lik, log_prob, alpha, scaling = forward(session)
+            beta = _hmmc.backward_scaling(initial, transition, lik, scaling)
+            gamma = alpha * beta
+            gamma /= gamma.sum(1, keepdims=True)
+            pairs = _hmmc.compute_scaling_xi_sum(alpha, transition, beta, lik)
+            out.append((log_prob, gamma, pairs))
         return out
 
     return {
         "smoother": smoother,
-        "filter": lambda: [_hmmc.forward_log(initial, transition, ll) for ll in sessions],
+        "filter": lambda: [forward(session)[1:3] for session in sessions],
         "Viterbi": lambda: [_hmmc.viterbi(initial, transition, ll) for ll in sessions],
     }
 

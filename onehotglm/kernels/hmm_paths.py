@@ -126,6 +126,7 @@ def _best_predecessors(scores: Array, log_transition: Array, next_starts: Array)
             for i in range(1, n_states):
                 other = score[i] + bonus[i]
                 arg = jnp.where(other > value, jnp.int8(i), arg)
+                # Not `_larger`: beside the same comparison it is slower.
                 value = jnp.maximum(value, other)
             rows.append(arg)
         return jnp.stack(rows)
