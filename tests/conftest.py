@@ -1,27 +1,12 @@
-"""Fixtures that every test may use, and the settings of one test run."""
+"""Fixtures that every test may use."""
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-
-# Set before anything imports matplotlib or jax, and passed on to subprocesses.
-os.environ.setdefault("MPLBACKEND", "Agg")
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Share compiled functions between the processes of this run, and only of this run."""
-    if hasattr(config, "workerinput") or "JAX_COMPILATION_CACHE_DIR" in os.environ:
-        return
-    folder = tempfile.mkdtemp(prefix="onehotglm-jax-")
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
-    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 @pytest.fixture(scope="session")
