@@ -123,13 +123,11 @@ def curvature(
     Curvature
     """
     n_states, n_neurons, n_columns = coefficients.shape
-    n_pairs = n_columns * (n_columns + 1) // 2
     # Products of all pairs of columns; selecting by multiplication beats a gather.
     rows, columns = jnp.triu_indices(n_columns)
     pick_row, pick_column = (
         jnp.eye(n_columns, dtype=coefficients.dtype)[:, i] for i in (rows, columns)
     )
-    n_weights = n_states * n_neurons if exact else n_states
     spread = _sums_over_neurons(n_states, n_neurons, coefficients.dtype).T
 
     def add(index, sums):
@@ -142,24 +140,30 @@ def curvature(
         residual = (jnp.tile(chunk.counts, (1, n_states)) * ratio - slope) * weight
         fisher = weight * slope * ratio
         gradient = gradient + residual.T @ chunk.design
-        products = (chunk.design @ pick_row) * (chunk.design @ pick_column)
-        per_pair = fisher if exact else gamma * chunk.weight.mean(1, keepdims=True)
-        pairs = pairs + per_pair.T @ products
+        if exact:
+            pairs = pairs + fisher.T @ ((chunk.design @ pick_row) * (chunk.design @ pick_column))
+        else:  # one matrix per state: cheaper without forming the products
+            per_state = gamma * chunk.weight.mean(1, keepdims=True)
+            weighted = (per_state[:, :, None] * chunk.design[:, None]).reshape(size, -1)
+            pairs = pairs + weighted.T @ chunk.design
         totals = totals + jnp.stack([fisher.sum(0), weight.sum(0)])
         return gradient, pairs, totals
 
     dtype = coefficients.dtype
     zeros = (
         jnp.zeros((n_states * n_neurons, n_columns), dtype),
-        jnp.zeros((n_weights, n_pairs), dtype),
+        jnp.zeros(
+            (n_states * n_neurons, len(rows)) if exact else (n_states * n_columns, n_columns), dtype
+        ),
         jnp.zeros((2, n_states * n_neurons), dtype),
     )
     gradient, pairs, totals = lax.fori_loop(0, n_chunks, add, zeros)
-    full = jnp.zeros((n_weights, n_columns, n_columns), dtype)
-    full = full.at[:, rows, columns].set(pairs).at[:, columns, rows].set(pairs)
     if exact:
+        full = jnp.zeros((n_states * n_neurons, n_columns, n_columns), dtype)
+        full = full.at[:, rows, columns].set(pairs).at[:, columns, rows].set(pairs)
         information = full.reshape(n_states, n_neurons, n_columns, n_columns)
     else:
         mean_weight = (totals[0] / jnp.maximum(totals[1], 1e-6)).reshape(n_states, n_neurons)
-        information = mean_weight[..., None, None] * full[:, None]
+        full = pairs.reshape(n_states, 1, n_columns, n_columns)
+        information = mean_weight[..., None, None] * full
     return Curvature(gradient.reshape(coefficients.shape), information)
