@@ -275,7 +275,7 @@ class FittedModel(BaseEstimator):
 
     def _input(self, X: Any) -> tuple[xr.DataArray, Packed]:
         check_is_fitted(self)
-        spikes = as_spikes(X, self.bin_size_)
+        spikes = as_spikes(X, self.bin_size_, least_bins=1)
         check_neurons(spikes, len(self.neuron_ids_))
         with self._precision():
             return spikes, self._pack(spikes)

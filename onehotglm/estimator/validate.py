@@ -19,7 +19,7 @@ _ACCEPTED = (
 )
 
 
-def as_spikes(data: Any, bin_size: float | None = None) -> xr.DataArray:
+def as_spikes(data: Any, bin_size: float | None = None, *, least_bins: int = 2) -> xr.DataArray:
     """Spike counts of any accepted kind as a DataArray (session, time, neuron).
 
     Parameters
@@ -28,6 +28,8 @@ def as_spikes(data: Any, bin_size: float | None = None) -> xr.DataArray:
         Counts per bin; NaN is missing.  Shorter sessions of a list are padded with NaN.
     bin_size : float, optional
         Seconds; for data that do not know theirs.
+    least_bins : int
+        So many bins must hold data: a fit needs two, a prediction one.
 
     Returns
     -------
@@ -50,7 +52,7 @@ def as_spikes(data: Any, bin_size: float | None = None) -> xr.DataArray:
     ):
         raise InvalidInputError(f"bin_size={bin_size!r}; expected a positive number of seconds")
     spikes = _from_any(data, bin_size)
-    _check_values(spikes)
+    _check_values(spikes, least_bins)
     return spikes
 
 
@@ -154,7 +156,7 @@ def _from_data_array(data: xr.DataArray, bin_size: float | None) -> xr.DataArray
     return data.astype(np.float32).assign_coords(defaults).assign_attrs(bin_size=width)
 
 
-def _check_values(spikes: xr.DataArray) -> None:
+def _check_values(spikes: xr.DataArray, least_bins: int) -> None:
     values = spikes.values
     if 0 in values.shape:
         raise InvalidInputError(f"got no data: shape (session, time, neuron) is {values.shape}")
@@ -169,7 +171,7 @@ def _check_values(spikes: xr.DataArray) -> None:
     modelled = values[:, spikes["time"].values >= 0]
     if np.isnan(modelled).all():
         raise InvalidInputError("all counts are NaN, that is missing; nothing is left to model")
-    if np.isfinite(modelled).any(-1).sum() < 2:
+    if np.isfinite(modelled).any(-1).sum() < least_bins:
         raise InvalidInputError(
             "only one time bin holds data; expected at least two (is the array transposed? "
             "time comes before neuron)"

@@ -267,8 +267,9 @@ def _learn_one_hot(problem: Problem, state: EMState, penalty: Penalty) -> Learne
     data = evidence(problem, state, penalty)
     site = None
     for _ in range(MAX_ROUNDS):
-        types = _exclude(problem, priors.type_posterior(prior, *data))
+        types = _types(problem, prior, data)
         prior = priors.update_one_hot(prior, types)
+        prior = prior._replace(type_proba=_exclude(problem, prior.type_proba))
         site = priors.damped(site, priors.moment_matched_penalty(types, *data), DAMPING)
         new = make_penalty(problem, site)
         before = state
@@ -278,15 +279,19 @@ def _learn_one_hot(problem: Problem, state: EMState, penalty: Penalty) -> Learne
         if stop or _moved(before, state) < ROUND_TOL:
             reason = "interrupted" if stop else "converged"
             break
-    types = _exclude(problem, priors.type_posterior(prior, *data))
+    types = _types(problem, prior, data)
     state, penalty, settled = _settle_strengths(problem, state, prior, types)
     return Learned(state, penalty, prior, types, reason if settled == "converged" else settled)
 
 
-def _exclude(problem: Problem, types: TypePosterior) -> TypePosterior:
-    """Excluded couplings are absent for certain."""
-    absent = np.array([0.0, 1.0, 0.0])
-    return types._replace(type_proba=np.where(problem.free[..., None], types.type_proba, absent))
+def _exclude(problem: Problem, type_proba: np.ndarray) -> np.ndarray:
+    """Excluded couplings are absent for certain: (..., post, pre, type)."""
+    return np.where(problem.free[..., None], type_proba, [0.0, 1.0, 0.0])
+
+
+def _types(problem: Problem, prior: OneHotPrior, data: Evidence) -> TypePosterior:
+    types = priors.type_posterior(prior, *data)
+    return types._replace(type_proba=_exclude(problem, types.type_proba))
 
 
 def _settle_strengths(

@@ -31,6 +31,12 @@ def test_log_likelihood_is_per_session(fitted, spikes):
     assert per_bin == pytest.approx(fitted.log_likelihood_path_[-1], rel=1e-4)
 
 
+def test_one_bin_is_enough_to_predict(fitted, spikes):
+    alone = spikes.isel(session=[0], time=[0])
+    np.testing.assert_allclose(fitted.predict_proba(alone).sum("state"), 1, rtol=1e-5)
+    assert np.isfinite(fitted.log_likelihood(alone)).all()
+
+
 def test_rates_depend_on_the_past_only(fitted, spikes):
     other = spikes.copy()
     other[:, 200:] = other.values[:, 200:][:, ::-1]

@@ -88,6 +88,7 @@ def test_excluded_couplings_are_zero(prior):
         assert (weights[:, NO_SELF] != 0).all()
     else:
         np.testing.assert_array_equal(learned.types.type_proba[:, ~NO_SELF], [[[0, 1, 0]] * 3] * 2)
+        np.testing.assert_array_equal(learned.prior.type_proba[~NO_SELF], [[0, 1, 0]] * 3)
 
 
 @pytest.mark.parametrize("prior", ["none", "gaussian", "one-hot"])
