@@ -19,7 +19,7 @@ from jaxtyping import Array, Float
 
 from onehotglm.inference.newton import Penalty, log_penalty, newton_step
 from onehotglm.inference.statistics import Curvature, curvature, log_likelihoods
-from onehotglm.kernels import hmm_scan
+from onehotglm.kernels import hmm, hmm_scan
 from onehotglm.model import transitions
 from onehotglm.model.params import Params
 from onehotglm.model.recording import Recording
@@ -162,7 +162,7 @@ def step(
             exact=config.exact_information,
         )
         move = newton_step(curve, penalty, candidate.coefficients, shared_bias=config.shared_bias)
-        initial_counts = jnp.where((recording.starts & used)[:, None], marginals, 0.0).sum(0)
+        initial_counts = hmm.expected_starts(marginals, recording.starts & used)
         chain = transitions.most_probable(
             transition_prior, smoothed.transition_counts, initial_counts
         )

@@ -55,15 +55,31 @@ class Smoothed(NamedTuple):
         ``p(z_t | x)``.
     transition_counts : array, shape (state, state)
         Expected number of transitions, summed over bins; none across a session start.
-    initial_counts : array, shape (state,)
-        Expected number of sessions that start in each state.
     """
 
     log_likelihood: Float[Array, ""]
     log_normalizers: Float[Array, " time"]
     marginals: Float[Array, "time state"]
     transition_counts: Float[Array, "state state"]
-    initial_counts: Float[Array, " state"]
+
+
+def expected_starts(
+    marginals: Float[Array, "time state"], starts: Bool[Array, " time"]
+) -> Float[Array, " state"]:
+    """Count the sessions that are expected to start in each state.
+
+    Parameters
+    ----------
+    marginals : array, shape (time, state)
+        From `smooth`.
+    starts : bool array, shape (time,)
+        True at the first bin of the sessions to count.
+
+    Returns
+    -------
+    array, shape (state,)
+    """
+    return jnp.where(starts[:, None], marginals, 0.0).sum(0)
 
 
 def _forward(
@@ -153,8 +169,7 @@ def smooth(
         (before, log_lik, starts, log_alpha),
         reverse=True,
     )
-    initial_counts = jnp.where(starts[:, None], marginals, 0.0).sum(0)
-    return Smoothed(normalizers.sum(), normalizers, marginals, counts, initial_counts)
+    return Smoothed(normalizers.sum(), normalizers, marginals, counts)
 
 
 def most_likely_path(

@@ -24,6 +24,7 @@ from onehotglm.kernels import hmm
 from onehotglm.kernels.hmm import Filtered, Smoothed
 from onehotglm.kernels.hmm_paths import most_likely_path, trace_back
 from onehotglm.kernels.lanes import (
+    RESCALE,
     Layout,
     first_of_stretch,
     from_lanes,
@@ -34,6 +35,9 @@ from onehotglm.kernels.lanes import (
     to_lanes,
     ungroup,
 )
+
+# Parts of a group whose likelihoods are computed at once; blocks are a multiple of it.
+_PARTS = 2
 
 __all__ = ["filter_states", "log_likelihood", "most_likely_path", "sample_path", "smooth"]
 
@@ -52,14 +56,16 @@ def filter_states(
     before, _ = _borders(initial, transition, lik, lanes)
 
     def in_group(inputs):
-        lik, starts, best, before = inputs
+        lik, starts, before = inputs
         filtered, mass = _forward(initial, transition, lik, starts, before)
         normalized = lax.map(lambda x: x * (1.0 / _mass(x)), filtered)
-        return _log_normalizers(mass, starts, best), from_lanes(normalized), mass.min()
+        return from_lanes(mass), from_lanes(normalized), mass.min()
 
-    normalizers, filtered, smallest = map_groups(in_group, (lik, lanes, best, before))
-    normalizers, filtered = ungroup(layout, normalizers), ungroup(layout, filtered)
-    predicted = jnp.roll(filtered, 1, axis=0) @ transition
+    mass, filtered, smallest = map_groups(in_group, (lik, lanes, before))
+    normalizers = _log_normalizers(layout, mass, first, best)
+    filtered = ungroup(layout, filtered)
+    earlier = jnp.roll(filtered, 1, axis=0)
+    predicted = sum(earlier[:, k, None] * row for k, row in enumerate(transition))
     predicted = jnp.where(first[:, None], initial, predicted)
     result = Filtered(normalizers.sum(), normalizers, filtered, predicted)
     arguments = (initial, transition, log_lik, starts)
@@ -82,24 +88,18 @@ def smooth(
     borders = _borders(initial, transition, lik, lanes)
 
     def in_group(inputs):
-        lik, starts, best, before, after = inputs
+        lik, starts, before, after = inputs
         filtered, mass = _forward(initial, transition, lik, starts, before)
         beta = _backward(transition, lik, starts, after)
-        normalizers = _log_normalizers(mass, starts, best)
         marginals, per_evidence = _normalized_product(filtered, beta)
         weight = jnp.where(starts, 0.0, per_evidence)
-        # Bins that fill up a group have log-likelihood zero.
-        sums = (
-            normalizers.sum(),
-            _pair_sums((before, filtered, _rescaling(mass)), (lik, beta, weight)),
-        )
-        return (normalizers, from_lanes(marginals)), sums, mass.min()
+        pairs = _pair_sums((before, filtered, _rescaling(mass)), (lik, beta, weight))
+        return from_lanes(mass), from_lanes(marginals), pairs, mass.min()
 
-    by_bin, sums, smallest = map_groups(in_group, (lik, lanes, best, *borders))
-    normalizers, marginals = (ungroup(layout, x) for x in by_bin)
-    total, pairs = (x.sum(0) for x in sums)
-    initial_counts = first.astype(marginals.dtype) @ marginals
-    result = Smoothed(total, normalizers, marginals, transition * pairs, initial_counts)
+    mass, marginals, pairs, smallest = map_groups(in_group, (lik, lanes, *borders))
+    normalizers = _log_normalizers(layout, mass, first, best)
+    marginals = ungroup(layout, marginals)
+    result = Smoothed(normalizers.sum(), normalizers, marginals, transition * pairs.sum(0))
     arguments = (initial, transition, log_lik, starts)
     return _or_sequential(result, _is_safe(transition, smallest), lambda: hmm.smooth(*arguments))
 
@@ -142,17 +142,17 @@ def log_likelihood(
 
 def _log_likelihood_forward(initial, transition, log_lik, starts):
     result = smooth(initial, transition, log_lik, starts)
-    return result.log_likelihood, (initial, transition, result)
+    return result.log_likelihood, (initial, transition, starts.at[0].set(True), result)
 
 
 def _log_likelihood_backward(residuals, cotangent):
-    initial, transition, result = residuals
+    initial, transition, starts, result = residuals
 
     def over(counts, probabilities):
         return jnp.where(probabilities > 0, counts / probabilities, 0.0) * cotangent
 
     return (
-        over(result.initial_counts, initial),
+        over(hmm.expected_starts(result.marginals, starts), initial),
         over(result.transition_counts, transition),
         result.marginals * cotangent,
         None,
@@ -201,13 +201,13 @@ def _relative_likelihoods(layout: Layout, log_lik: Array) -> tuple[Array, Array]
     """Likelihoods relative to each bin's best state, in lanes; log-likelihood of the latter."""
     # A loop, here and below, keeps the compiler from fusing arithmetic into a
     # transposition, which on a CPU is several times slower than the two apart.
-    blocks = log_lik.reshape((layout.n_blocks, layout.block, *log_lik.shape[1:]))
+    parts = log_lik.reshape((_PARTS, -1, log_lik.shape[1]))
 
-    def per_block(ll):
+    def per_part(ll):
         best = ll.max(-1)
         return jnp.exp(ll - best[:, None]), best
 
-    relative, best = lax.map(per_block, blocks)
+    relative, best = lax.map(per_part, parts)
     return to_lanes(layout, relative.reshape(log_lik.shape)), best.reshape(-1)
 
 
@@ -297,11 +297,12 @@ def _forward(
     return filtered.reshape(lik.shape), mass.reshape(starts.shape)
 
 
-def _log_normalizers(mass: Array, starts: Array, best: Array) -> Array:
-    """``log p(x_t | x_1..x_{t-1})`` of a group in time order, from `_forward`'s masses."""
-    restarted = starts | first_of_stretch(mass.shape[0])
-    entering = jnp.where(restarted, 1.0, jnp.roll(mass, 1, axis=0))
-    return jnp.log(from_lanes(mass / entering)) + best
+def _log_normalizers(layout: Layout, mass: Array, starts: Array, best: Array) -> Array:
+    """``log p(x_t | x_1..x_{t-1})`` from `_forward`'s masses; all in time order."""
+    mass, best = ungroup(layout, mass), ungroup(layout, best)
+    # Blocks are whole stretches, so stretches begin at every so many bins of the whole.
+    restarted = starts | (jnp.arange(layout.n_time) % RESCALE == 0)
+    return jnp.log(mass / jnp.where(restarted, 1.0, jnp.roll(mass, 1))) + best
 
 
 def _rescaling(mass: Array) -> Array:
@@ -349,9 +350,11 @@ def _pair_sums(forward: tuple[Array, ...], backward: tuple[Array, ...]) -> Array
     before, filtered, rescaling = forward
     lik, beta, weight = backward
 
+    # In this order no factor leaves the range of numbers.
+    met = lik * beta * weight[:, None]
+
     def pairs(earlier, t):
-        # In this order no factor leaves the range of numbers.
-        return (earlier * rescaling[t])[:, None] * (lik[t] * beta[t] * weight[t])[None]
+        return (earlier * rescaling[t])[:, None] * met[t][None]
 
     def add(t, sums):
         return sums + pairs(filtered[t - 1], t)

@@ -15,9 +15,9 @@ from jax import lax
 from jaxtyping import Array
 
 # Bins of a block, at most.
-BLOCK = 104
+BLOCK = 80
 # Bins of a group, at most: its messages stay in the processor's cache.
-GROUP = 15_200
+GROUP = 7_000
 # Bins between two rescalings of products; blocks are a multiple of it.
 RESCALE = 8
 # Lanes of one vector instruction.
@@ -43,9 +43,15 @@ def make_layout(n_time: int, group: int | None = GROUP) -> Layout:
     n_groups = 1 if group is None else -(-n_time // group)
     per_group = -(-n_time // n_groups)
     # Whole vectors have no remainder to loop over; an odd number of them keeps
-    # transpositions from hitting the same few lines of the cache.
-    n_blocks = _VECTOR * (-(-per_group // (BLOCK * _VECTOR)) | 1)
-    return Layout(n_time, n_groups, n_blocks, RESCALE * -(-per_group // (n_blocks * RESCALE)))
+    # transpositions from hitting the same few lines of the cache.  Of the first few
+    # numbers that make blocks short enough, take that which pads least.
+    n_vectors = -(-per_group // (BLOCK * _VECTOR)) | 1
+    cuts = []
+    for n_blocks in (_VECTOR * (n_vectors + more) for more in (0, 2, 4)):
+        block = RESCALE * -(-per_group // (n_blocks * RESCALE))
+        cuts.append((n_blocks * block, n_blocks, block))
+    _, n_blocks, block = min(cuts)
+    return Layout(n_time, n_groups, n_blocks, block)
 
 
 def in_groups(layout: Layout, x: Array, padding) -> Array:

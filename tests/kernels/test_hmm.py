@@ -43,7 +43,11 @@ def test_smoother_sums_over_all_paths(form, data):
     np.testing.assert_allclose(result.log_likelihood, truth.log_likelihood, rtol=1e-12)
     np.testing.assert_allclose(result.marginals, truth.marginals(), atol=1e-12)
     np.testing.assert_allclose(result.transition_counts, truth.transition_counts(), atol=1e-12)
-    np.testing.assert_allclose(result.initial_counts, truth.initial_counts(), atol=1e-12)
+    starts = np.asarray(problem.starts).copy()
+    starts[0] = True
+    with jax.enable_x64(True):
+        counts = hmm.expected_starts(result.marginals, starts)
+    np.testing.assert_allclose(counts, truth.initial_counts(), atol=1e-12)
 
 
 @settings(max_examples=40, deadline=None)
