@@ -49,6 +49,7 @@ def test_version() -> None:
     assert run("--version").output.startswith("onehotglm, version ")
 
 
+@pytest.mark.slow
 def test_simulate_says_what_it_wrote(tmp_path: Path) -> None:
     result = run("simulate", "--out", tmp_path / "new" / "a.nwb", *SMALL)
     assert "5 neurons at " in result.output
@@ -123,6 +124,7 @@ def test_fit_writes_the_result_folder(recording: Path, tmp_path: Path) -> None:
     assert "over one state" in result.output
 
 
+@pytest.mark.slow
 def test_options_of_fit_reach_the_model(recording: Path, tmp_path: Path) -> None:
     options = ("--prior", "gaussian", "--n-states", "1", "--n-init", "2", "--link", "exp")
     history = ("--n-lags", "4", "--basis", "raised_cosine", "--n-basis", "2")

@@ -19,6 +19,7 @@ def make_demo():
     return module.make_demo
 
 
+@pytest.mark.slow
 def test_demo_is_the_same_every_time_and_holds_its_truth(make_demo, tmp_path):
     files = [make_demo(tmp_path / name) for name in ("one.nwb", "two.nwb")]
     first, second = (load_nwb(file, 0.02, epochs="session") for file in files)

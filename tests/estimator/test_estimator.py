@@ -158,6 +158,7 @@ def test_pickle(fitted, spikes):
     np.testing.assert_array_equal(copy.predict_rates(spikes), fitted.predict_rates(spikes))
 
 
+@pytest.mark.slow
 def test_grid_search_over_sessions(spikes):
     search = GridSearchCV(
         OneHotHMMGLM(n_states=2, n_init=1, max_iter=20, progress=False),

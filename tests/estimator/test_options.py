@@ -64,6 +64,7 @@ def test_link(fit, base, spikes):
     assert float(exponential.predict_rates(spikes).max()) * BIN_SIZE > 1
 
 
+@pytest.mark.slow
 def test_basis_n_lags_and_n_basis(fit, base):
     np.testing.assert_array_equal(base.basis_functions_, make_basis("exponential", 5))
     lags = fit(basis="lags", n_lags=2)
@@ -131,6 +132,7 @@ def test_tol(fit):
     assert loose.objective_path_[-1] < tight.objective_path_[-1] - 1e-3
 
 
+@pytest.mark.slow
 def test_dtype(fit, base, spikes):
     double = fit(dtype="float64")
     assert double.weights_.dtype == np.float64

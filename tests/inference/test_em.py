@@ -151,6 +151,7 @@ def run(problem, params=None, **options):
     return em.run(em.init(on_device(params)), advance_of(problem), **options)
 
 
+@pytest.mark.slow
 def test_convergence_is_the_same_for_repeated_bins():
     # A prior that counts twice for twice the data, so that the optimum stays.
     once = make_problem(SESSIONS[:1], transition_prior=TransitionPrior(1.1, 0.0))

@@ -106,6 +106,7 @@ def test_states_are_a_markov_chain_from_the_initial_distribution():
     np.testing.assert_allclose(moves, p["transition_matrix"], atol=0.03)
 
 
+@pytest.mark.slow
 @given(st.integers(1, 4), st.integers(0, 2**31))
 @settings(max_examples=40, deadline=None)
 def test_impossible_states_are_never_drawn(n_states, seed):
@@ -131,6 +132,7 @@ def test_given_states_are_used():
     np.testing.assert_array_equal(sample(parameters(), states=states).states, states)
 
 
+@pytest.mark.slow
 def test_any_key_works_and_decides_the_sample():
     p = {name: jnp.asarray(value) for name, value in parameters().items()}
     keys = [jax.random.key(3), jax.random.PRNGKey(3), jax.random.key(3, impl="rbg")]

@@ -52,6 +52,7 @@ def test_every_family_fires_as_asked(kind):
     np.testing.assert_allclose(expected, rates_of(simulation), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_target_rates_are_met_by_every_neuron_in_every_state():
     simulation = simulate_population(n_sessions=20, n_time_bins=5000, random_state=3)
     quiet = simulate_population(
@@ -135,6 +136,7 @@ def test_ids_of_a_given_connectome_name_the_neurons():
         assert simulation[dim].values.tolist() == list("abcdefghij")
 
 
+@pytest.mark.slow
 def test_same_couplings_in_every_basis(base):
     """The decay by e per bin is the same function of the lag, so the spikes agree."""
     lags = simulate_population(basis="lags", **SMALL)
@@ -176,6 +178,7 @@ def test_each_option_changes_the_spikes(base, option):
     assert (base["spikes"].values != changed["spikes"].values).any()
 
 
+@pytest.mark.slow
 def test_spread_and_variation_of_rates():
     simulation = simulate_population(
         n_neurons=400, n_states=4, n_sessions=1, n_time_bins=2, density=0.0, rate_spread=0.7,

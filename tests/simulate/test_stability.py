@@ -101,6 +101,7 @@ def test_a_chain_has_a_gain_though_its_spectral_radius_is_zero():
     assert stable.scale == pytest.approx(0.2)
 
 
+@pytest.mark.slow
 def test_rates_return_from_a_burst_below_a_gain_of_one():
     """Deterministic rates relax to the fixed point from a high start, in every state."""
     connectivity, target = random_network(3, n_neurons=20)

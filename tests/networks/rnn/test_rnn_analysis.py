@@ -51,6 +51,7 @@ def test_silenced_neurons_are_as_if_removed():
     )
 
 
+@pytest.mark.slow
 def test_ablation_ends_at_chance_and_begins_intact(trained):
     ranking = np.argsort(-trained.layers[0].effective_tau)
     curve = ablation_curve(trained, "parity", 2, ranking, [0, 32])

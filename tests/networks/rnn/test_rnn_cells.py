@@ -78,6 +78,7 @@ def test_second_layer_hears_the_first(inputs):
     assert not np.allclose(activity, drive(deaf, inputs)[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

@@ -32,6 +32,7 @@ def test_which_heads_are_asked():
     np.testing.assert_array_equal(Curriculum("single", max_span=6).asked(4), [1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["parity", "dms"])
 @pytest.mark.parametrize("shared_head", [True, False])
 def test_loss_is_the_cross_entropy_of_the_asked_heads(task, shared_head):
@@ -58,6 +59,7 @@ def test_loss_is_the_cross_entropy_of_the_asked_heads(task, shared_head):
     assert loss == pytest.approx(by_hand, rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["single", "multi", "sliding"])
 def test_each_curriculum_learns(kind):
     curriculum = Curriculum(kind, max_span=3, window=2)

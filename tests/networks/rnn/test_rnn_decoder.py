@@ -83,6 +83,7 @@ def test_missing_and_lead_in_bins(decoder, spikes):
     assert found.sizes["time"] == int((late["time"] >= 0).sum()) < counts.sizes["time"]
 
 
+@pytest.mark.slow
 def test_contract_of_scikit_learn(spikes):
     decoder = RNNDecoder(**{**SMALL, "n_steps": 10})
     assert clone(decoder).get_params() == decoder.get_params()
@@ -119,6 +120,7 @@ def test_each_option_changes_the_fit(spikes, option):
     )
 
 
+@pytest.mark.slow
 def test_patience_and_lags_and_progress(spikes, capsys):
     impatient = RNNDecoder(
         **{**SMALL, "n_steps": 1000, "patience": 1, "learning_rate": 0.3, "n_lags": 3},
@@ -130,6 +132,7 @@ def test_patience_and_lags_and_progress(spikes, capsys):
     assert "step" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_one_session_holds_out_its_end(spikes):
     decoder = RNNDecoder(**{**SMALL, "n_steps": 10}).fit(spikes[:1])
     assert np.isfinite(decoder.validation_path_).all()

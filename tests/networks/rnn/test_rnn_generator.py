@@ -35,6 +35,7 @@ def test_counts_are_poisson_with_the_rates(feedback):
     assert (abs(surplus) < 5 * np.sqrt(expected.sum(("session", "time"))) + 1e-6).all()
 
 
+@pytest.mark.slow
 def test_spikes_travel_along_the_wiring():
     # Neuron 0 excites neuron 1, and nothing else is connected.
     network = with_weights(3, [[0, 0, 0], [0.2, 0, 0], [0, 0, 0]])
