@@ -39,8 +39,8 @@ DEFAULT_HISTORY = HISTORIES[0]
 def read(path: Path, n_history_bins: int):
     """Training and test blocks."""
     from onehotglm import load_nwb
+    from onehotglm.evaluation import hold_out
     from onehotglm.io.spikes import modelled, session_lengths
-    from onehotglm.workflow import hold_out
 
     blocks = load_nwb(path, 0.02, epochs="run", session_length=20.0, n_history_bins=n_history_bins)
     # What is left at the end of an epoch would shift which blocks are held out.

@@ -205,12 +205,13 @@ def fit(file: Path, out: Path | None, **options: Any) -> None:
     the report describe the one-hot fit, and fit_PRIOR.nc holds the others.
     """
     from onehotglm import workflow
+    from onehotglm.evaluation import hold_out
     from onehotglm.io import ensure_writable_folder
 
     folder = ensure_writable_folder(out or Path("results") / file.stem)
     spikes, facts = _load(file, options)
     click.echo(", ".join(f"{name}: {text}" for name, text in facts.items()))
-    train, test = workflow.hold_out(spikes, options["holdout"])
+    train, test = hold_out(spikes, options["holdout"])
     fits = _fit_with_progress(train, test, options)
     content = workflow.write_results(folder, file.stem, fits, spikes, test, facts=facts)
     _say_results(content, folder)
@@ -276,6 +277,7 @@ def demo(out: Path, **options: Any) -> None:
     states and couplings with the truth, and writes the result folder as `fit` does.
     """
     from onehotglm import workflow
+    from onehotglm.evaluation import hold_out
     from onehotglm.io import ensure_writable_folder, load_nwb, load_nwb_truth, save_nwb
 
     folder = ensure_writable_folder(out)
@@ -283,7 +285,7 @@ def demo(out: Path, **options: Any) -> None:
     click.echo(f"wrote {file}, reading it back")
     spikes = load_nwb(file, options["bin_size"], epochs="session")
     truth = load_nwb_truth(file, spikes)
-    train, test = workflow.hold_out(spikes)
+    train, test = hold_out(spikes)
     fits = _fit_with_progress(train, test, options)
     facts = {"Recording": f"simulated, {options['wiring']} wiring"}
     content = workflow.write_results(folder, "Demo", fits, spikes, test, facts=facts, truth=truth)

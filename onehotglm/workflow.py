@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from onehotglm.errors import InvalidInputError
+from onehotglm.evaluation import block_interval
 
 if TYPE_CHECKING:
     from onehotglm.estimator.onehot_hmm_glm import OneHotHMMGLM
@@ -47,44 +47,6 @@ class FittedPrior(NamedTuple):
     train_bits_per_spike: float
     seconds: float
     warnings: tuple[str, ...]
-
-
-def hold_out(spikes: xr.DataArray, every: int = 5) -> tuple[xr.DataArray, xr.DataArray | None]:
-    """Set every so-many-th session aside for testing.
-
-    Parameters
-    ----------
-    spikes : DataArray, dims (session, time, neuron)
-    every : int
-        5 sets the sessions 2, 7, 12, ... aside; 0 none.
-
-    Returns
-    -------
-    train : DataArray
-    test : DataArray or None
-        None with ``every=0``.
-
-    Raises
-    ------
-    InvalidInputError
-        There are too few sessions.
-
-    Examples
-    --------
-    >>> spikes = xr.DataArray(np.zeros((6, 10, 2)), dims=("session", "time", "neuron"))
-    >>> train, test = hold_out(spikes, every=3)
-    >>> train.sizes["session"], test.sizes["session"]
-    (4, 2)
-    """
-    if every == 0:
-        return spikes, None
-    held_out = np.arange(spikes.sizes["session"]) % every == every // 2
-    if every < 2 or held_out.all() or not held_out.any():
-        raise InvalidInputError(
-            f"cannot hold out every {every}th of {len(held_out)} sessions; choose a number "
-            "between 2 and the number of sessions, shorter sessions, or 0 to hold out none"
-        )
-    return spikes.isel(session=~held_out), spikes.isel(session=held_out)
 
 
 def model_settings(
@@ -141,7 +103,6 @@ def fit_and_score(
     FittedPrior
     """
     from onehotglm.estimator.onehot_hmm_glm import OneHotHMMGLM
-    from onehotglm.evaluation import block_interval
 
     begin = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
@@ -172,8 +133,6 @@ def score_table(fits: Sequence[FittedPrior], test: xr.DataArray | None = None) -
     DataFrame
         A row per fit: `name`, `bits_per_spike`, `low`, `high`, and how the fit went.
     """
-    from onehotglm.evaluation import block_interval
-
     rows = []
     for fit in fits:
         row = {

@@ -1,38 +1,9 @@
 """The steps of the command line that need no fit."""
 
 import numpy as np
-import pytest
 import xarray as xr
 
-from onehotglm.errors import InvalidInputError
-from onehotglm.workflow import hold_out, model_settings, states_frame
-
-
-def counts(n_sessions: int) -> xr.DataArray:
-    return xr.DataArray(
-        np.zeros((n_sessions, 4, 2)),
-        dims=("session", "time", "neuron"),
-        coords={"session": np.arange(n_sessions)},
-    )
-
-
-def test_every_fifth_session_is_held_out() -> None:
-    train, test = hold_out(counts(13))
-    assert test["session"].values.tolist() == [2, 7, 12]
-    assert train["session"].values.tolist() == [0, 1, 3, 4, 5, 6, 8, 9, 10, 11]
-
-
-def test_no_session_is_held_out_on_request() -> None:
-    spikes = counts(3)
-    train, test = hold_out(spikes, every=0)
-    assert train.identical(spikes)
-    assert test is None
-
-
-@pytest.mark.parametrize(("n_sessions", "every"), [(2, 5), (1, 2), (4, 1), (4, -2)])
-def test_too_few_sessions_are_an_error(n_sessions: int, every: int) -> None:
-    with pytest.raises(InvalidInputError, match=r"hold out every .* sessions"):
-        hold_out(counts(n_sessions), every=every)
+from onehotglm.workflow import model_settings, states_frame
 
 
 def test_states_frame_has_one_row_per_bin_and_none_for_padding() -> None:

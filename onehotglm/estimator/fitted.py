@@ -17,14 +17,13 @@ from sklearn.utils.validation import check_is_fitted
 from onehotglm.errors import InvalidInputError
 from onehotglm.estimator import outputs
 from onehotglm.estimator.packing import Packed, pack, unpack
+from onehotglm.estimator.scoring import bits_per_spike
 from onehotglm.estimator.validate import as_spikes, check_neurons
 from onehotglm.inference import decode
 from onehotglm.inference.statistics import chunk_size
 from onehotglm.kernels.rollout import rollout
 from onehotglm.model.params import Params, from_weights
 from onehotglm.random_state import RandomState, jax_key, numpy_generator
-
-_SMALLEST_RATE = 1e-8
 
 
 class FittedModel(BaseEstimator):
@@ -120,7 +119,7 @@ class FittedModel(BaseEstimator):
     def score(self, X: Any, y: None = None) -> float:
         """Bits per spike gained over the training data's mean rates.
 
-        ``(log p(x) - sum log Poisson(x; mean rate)) / (n_spikes log 2)``
+        See `onehotglm.estimator.scoring.bits_per_spike`.
 
         Parameters
         ----------
@@ -133,15 +132,11 @@ class FittedModel(BaseEstimator):
         float
             NaN without spikes.
         """
-        _, packed = self._input(X)
-        counts = packed.counts.astype(float)
-        rate = np.maximum(self.mean_counts_, _SMALLEST_RATE)
-        baseline = np.nansum(counts * np.log(rate) - rate - gammaln(counts + 1))
-        n_spikes = np.nansum(counts)
-        if n_spikes == 0:
-            return float("nan")
-        gain = float(self.log_likelihood(X).sum()) - baseline
-        return float(gain / (n_spikes * np.log(2)))
+        check_is_fitted(self)
+        spikes = as_spikes(X, self.bin_size_, least_bins=1)
+        log_likelihood = self.log_likelihood(spikes)
+        baseline = xr.DataArray(self.mean_counts_ / self.bin_size_, {"neuron": spikes["neuron"]})
+        return bits_per_spike(log_likelihood, spikes, baseline)
 
     # -------------------------------------------------------------------------- sampling
 

@@ -12,6 +12,7 @@ from onehotglm.errors import ConvergenceWarning, InvalidInputError
 from onehotglm.estimator.fitted import FittedModel
 from onehotglm.estimator.monitor import Monitor
 from onehotglm.estimator.packing import Packed
+from onehotglm.estimator.scoring import mean_rates
 from onehotglm.estimator.settings import affordable, check_settings
 from onehotglm.estimator.validate import as_spikes
 from onehotglm.inference.em import EMConfig
@@ -222,8 +223,8 @@ class OneHotHMMGLM(FittedModel):
     def _fit(self, spikes: xr.DataArray) -> None:
         n_neurons = spikes.sizes["neuron"]
         self.basis_functions_ = make_basis(self.basis, self.n_lags, self.n_basis)
-        self.mean_counts_ = _mean_counts(spikes)
         self.bin_size_ = float(spikes.attrs["bin_size"])
+        self.mean_counts_ = mean_rates(spikes).values * self.bin_size_
         self.neuron_ids_ = spikes["neuron"].values
         self.n_features_in_ = n_neurons
         packed = self._pack(spikes)
@@ -327,11 +328,3 @@ class OneHotHMMGLM(FittedModel):
                 ConvergenceWarning,
                 stacklevel=3,
             )
-
-
-def _mean_counts(spikes: xr.DataArray) -> np.ndarray:
-    """Mean counts per modelled bin of each neuron; zero for one that was never observed."""
-    values = spikes.values[:, spikes["time"].values >= 0]
-    observed = np.isfinite(values)
-    total = np.where(observed, values, 0).sum((0, 1), dtype=float)
-    return total / np.maximum(observed.sum((0, 1)), 1)

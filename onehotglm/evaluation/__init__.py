@@ -1,6 +1,20 @@
 """How good a fit is: on held-out blocks of a recording, and against a simulation's truth."""
 
 from onehotglm.evaluation.against_truth import recovery, true_model
-from onehotglm.evaluation.held_out import Scorer, block_interval, split_blocks
+from onehotglm.evaluation.held_out import (
+    Scorer,
+    block_interval,
+    hold_out,
+    resampled_interval,
+    split_blocks,
+)
 
-__all__ = ["Scorer", "block_interval", "recovery", "split_blocks", "true_model"]
+__all__ = [
+    "Scorer",
+    "block_interval",
+    "hold_out",
+    "recovery",
+    "resampled_interval",
+    "split_blocks",
+    "true_model",
+]

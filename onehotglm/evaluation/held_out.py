@@ -121,6 +121,44 @@ def _cut(
     return counts
 
 
+def hold_out(spikes: xr.DataArray, every: int = 5) -> tuple[xr.DataArray, xr.DataArray | None]:
+    """Set every so-many-th session aside for testing.
+
+    Parameters
+    ----------
+    spikes : DataArray, dims (session, time, neuron)
+    every : int
+        5 sets the sessions 2, 7, 12, ... aside; 0 none.
+
+    Returns
+    -------
+    train : DataArray
+    test : DataArray or None
+        None with ``every=0``.
+
+    Raises
+    ------
+    InvalidInputError
+        There are too few sessions.
+
+    Examples
+    --------
+    >>> spikes = xr.DataArray(np.zeros((6, 10, 2)), dims=("session", "time", "neuron"))
+    >>> train, test = hold_out(spikes, every=3)
+    >>> train.sizes["session"], test.sizes["session"]
+    (4, 2)
+    """
+    if every == 0:
+        return spikes, None
+    held_out = np.arange(spikes.sizes["session"]) % every == every // 2
+    if every < 2 or held_out.all() or not held_out.any():
+        raise InvalidInputError(
+            f"cannot hold out every {every}th of {len(held_out)} sessions; choose a number "
+            "between 2 and the number of sessions, shorter sessions, or 0 to hold out none"
+        )
+    return spikes.isel(session=~held_out), spikes.isel(session=held_out)
+
+
 def block_interval(
     model: Scorer,
     spikes: xr.DataArray,
@@ -166,18 +204,57 @@ def block_interval(
     >>> block_interval(Half(), spikes)
     (0.5, 0.5)
     """
-    if not 0 < level < 1:
-        raise InvalidInputError(f"level is {level!r}, expected a probability, for example 0.95")
     sessions = [spikes.isel(session=[index]) for index in range(spikes.sizes["session"])]
     n_spikes = np.array([float(item.where(item["time"] >= 0).sum()) for item in sessions])
     scored = np.flatnonzero(n_spikes)
-    if len(scored) < 2:
-        return np.nan, np.nan
     n_spikes = n_spikes[scored]
     per_spike = np.array([model.score(sessions[index]) for index in scored])
     if minus is not None:
         per_spike -= [minus.score(sessions[index]) for index in scored]
-    bits = n_spikes * per_spike
+    return resampled_interval(
+        n_spikes * per_spike,
+        n_spikes,
+        level=level,
+        n_resamples=n_resamples,
+        random_state=random_state,
+    )
+
+
+def resampled_interval(
+    bits: np.ndarray,
+    n_spikes: np.ndarray,
+    *,
+    level: float = 0.95,
+    n_resamples: int = 2000,
+    random_state: int = 0,
+) -> tuple[float, float]:
+    """Interval of the bits per spike, from what each session gains; see `block_interval`.
+
+    Parameters
+    ----------
+    bits : ndarray, shape (session,)
+        Bits that a session gains over the baseline, or over another model.
+    n_spikes : ndarray, shape (session,)
+        Spikes of the session.
+    level, n_resamples, random_state
+        As in `block_interval`.
+
+    Returns
+    -------
+    low, high : float
+        NaN with fewer than two sessions that hold a spike.
+
+    Examples
+    --------
+    >>> resampled_interval(np.array([5.0, 5.0, 5.0]), np.array([10.0, 10.0, 10.0]))
+    (0.5, 0.5)
+    """
+    if not 0 < level < 1:
+        raise InvalidInputError(f"level is {level!r}, expected a probability, for example 0.95")
+    scored = np.flatnonzero(n_spikes)
+    if len(scored) < 2:
+        return np.nan, np.nan
+    bits, n_spikes = np.asarray(bits)[scored], np.asarray(n_spikes)[scored]
     rng = np.random.default_rng(random_state)
     draws = rng.integers(len(bits), size=(n_resamples, len(bits)))
     tail = (1 - level) / 2

@@ -10,10 +10,10 @@ from typing import Self
 
 import numpy as np
 import xarray as xr
-from scipy.special import gammaln
 from sklearn.base import BaseEstimator
 
 from onehotglm.errors import InvalidInputError
+from onehotglm.estimator.scoring import bits_per_spike, poisson_log_likelihood
 
 DIMS = ("session", "time", "neuron")
 
@@ -51,7 +51,8 @@ class Decoder(BaseEstimator, ABC):
     Attributes
     ----------
     mean_rates_ : DataArray, dims (neuron,)
-        From `mean_rates` of the training data, Hz: the baseline of `score`.
+        Of the training data by `onehotglm.estimator.scoring.mean_rates`, Hz: the baseline
+        of `score`.
     connectivity_ : DataArray, dims (post, pre)
         Effect of a neuron's spikes on another's rate.
     """
@@ -151,84 +152,3 @@ def check_spikes(spikes: xr.DataArray, neurons: xr.DataArray | None = None) -> x
             f"{neurons['neuron'].values}; select the same ones in the same order"
         )
     return spikes.transpose(*DIMS)
-
-
-def modelled(spikes: xr.DataArray) -> xr.DataArray:
-    """Bins that are modelled and scored: those after the lead-in."""
-    return spikes.isel(time=spikes["time"].values >= 0) if "time" in spikes.coords else spikes
-
-
-def mean_rates(spikes: xr.DataArray) -> xr.DataArray:
-    """Mean rate of each neuron over the observed bins.
-
-    Parameters
-    ----------
-    spikes : DataArray, dims (session, time, neuron)
-        Counts.
-
-    Returns
-    -------
-    DataArray, dims (neuron,)
-        Hz.  A neuron without spikes counts as having had half a spike: a rate of 0
-        would make a single later spike impossible.
-
-    Examples
-    --------
-    >>> counts = xr.DataArray([[[1.0, 0.0], [0.0, 0.0]]], dims=DIMS, attrs={"bin_size": 0.5})
-    >>> mean_rates(counts).values
-    array([1. , 0.5])
-    """
-    scored = modelled(spikes)
-    n_bins = np.maximum(scored.notnull().sum(("session", "time")), 1)
-    total = np.maximum(scored.sum(("session", "time")), 0.5)
-    return (total / n_bins / spikes.attrs["bin_size"]).assign_attrs(units="Hz")
-
-
-def poisson_log_likelihood(rates: xr.DataArray, spikes: xr.DataArray) -> xr.DataArray:
-    """Log-likelihood of the observed counts of each session.
-
-    Parameters
-    ----------
-    rates : DataArray, dims (session, time, neuron) or (neuron,)
-        Hz.
-    spikes : DataArray, dims (session, time, neuron)
-        Counts; missing and lead-in bins are not scored.
-
-    Returns
-    -------
-    DataArray, dims (session,)
-        Nats.
-    """
-    counts = modelled(spikes)
-    expected = rates * spikes.attrs["bin_size"]
-    log_factorial = xr.apply_ufunc(gammaln, counts + 1)
-    # 0 log 0 = 0: an impossible spike costs -inf, its absence nothing.
-    with np.errstate(divide="ignore"):
-        terms = xr.where(counts > 0, counts * np.log(expected), 0.0) - expected - log_factorial
-    return terms.where(counts.notnull()).sum(("time", "neuron"))
-
-
-def bits_per_spike(
-    log_likelihood: xr.DataArray, spikes: xr.DataArray, baseline: xr.DataArray
-) -> float:
-    """Log-likelihood gained over constant rates, in bits per spike.
-
-    Parameters
-    ----------
-    log_likelihood : DataArray, dims (session,)
-        Nats.
-    spikes : DataArray, dims (session, time, neuron)
-        The counts it belongs to.
-    baseline : DataArray, dims (neuron,)
-        Constant rates, Hz.
-
-    Returns
-    -------
-    float
-        nan where there is no spike.
-    """
-    n_spikes = float(modelled(spikes).sum())
-    if n_spikes == 0:
-        return float("nan")
-    gained = log_likelihood - poisson_log_likelihood(baseline, spikes)
-    return float(gained.sum()) / n_spikes / float(np.log(2))

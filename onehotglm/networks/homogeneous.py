@@ -5,7 +5,8 @@ from typing import Self
 import numpy as np
 import xarray as xr
 
-from onehotglm.networks.base import Decoder, check_spikes, mean_rates, modelled
+from onehotglm.estimator.scoring import mean_rates, modelled
+from onehotglm.networks.base import Decoder, check_spikes
 
 
 class HomogeneousPoisson(Decoder):

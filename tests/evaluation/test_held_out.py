@@ -7,7 +7,7 @@ from hypothesis import given, settings, strategies as st
 
 from onehotglm.errors import InvalidInputError
 from onehotglm.estimator.onehot_hmm_glm import OneHotHMMGLM
-from onehotglm.evaluation import block_interval, split_blocks
+from onehotglm.evaluation import block_interval, hold_out, split_blocks
 from onehotglm.io.spikes import modelled, n_lead_in, session_lengths
 
 BIN = 0.1
@@ -173,3 +173,30 @@ def test_sessions_without_spikes_do_not_count() -> None:
 def test_level_is_a_probability(level: float) -> None:
     with pytest.raises(InvalidInputError, match="expected a probability"):
         block_interval(Decoder([1.0, 1.0]), counts([1, 1]), level=level)
+
+
+def empty_sessions(n_sessions: int) -> xr.DataArray:
+    return xr.DataArray(
+        np.zeros((n_sessions, 4, 2)),
+        dims=("session", "time", "neuron"),
+        coords={"session": np.arange(n_sessions)},
+    )
+
+
+def test_every_fifth_session_is_held_out() -> None:
+    train, test = hold_out(empty_sessions(13))
+    assert test["session"].values.tolist() == [2, 7, 12]
+    assert train["session"].values.tolist() == [0, 1, 3, 4, 5, 6, 8, 9, 10, 11]
+
+
+def test_no_session_is_held_out_on_request() -> None:
+    spikes = empty_sessions(3)
+    train, test = hold_out(spikes, every=0)
+    assert train.identical(spikes)
+    assert test is None
+
+
+@pytest.mark.parametrize(("n_sessions", "every"), [(2, 5), (1, 2), (4, 1), (4, -2)])
+def test_too_few_sessions_are_an_error(n_sessions: int, every: int) -> None:
+    with pytest.raises(InvalidInputError, match=r"hold out every .* sessions"):
+        hold_out(empty_sessions(n_sessions), every=every)

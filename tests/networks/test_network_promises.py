@@ -3,15 +3,13 @@ import pytest
 import xarray as xr
 
 from onehotglm.errors import InvalidInputError
-from onehotglm.networks.base import (
-    Decoder,
-    Generator,
+from onehotglm.estimator.scoring import (
     bits_per_spike,
-    check_spikes,
     mean_rates,
     modelled,
     poisson_log_likelihood,
 )
+from onehotglm.networks.base import Decoder, Generator, check_spikes
 from onehotglm.networks.homogeneous import HomogeneousPoisson
 from onehotglm.networks.rnn.decoder import RNNDecoder
 from onehotglm.networks.rnn.generator import RNNGenerator

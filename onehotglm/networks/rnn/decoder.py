@@ -8,8 +8,9 @@ import numpy as np
 import xarray as xr
 
 from onehotglm.errors import InvalidInputError
+from onehotglm.estimator.scoring import mean_rates, modelled
 from onehotglm.kernels.emissions import LINKS
-from onehotglm.networks.base import Decoder, check_spikes, mean_rates, modelled
+from onehotglm.networks.base import Decoder, check_spikes
 from onehotglm.networks.effective_connectivity import effective_connectivity
 from onehotglm.networks.keys import as_key
 from onehotglm.networks.rnn.spiking import (
