@@ -15,6 +15,7 @@ from onehotglm.errors import OneHotGLMError
 _Command = Callable[..., Any]
 _PRIORS = ("none", "gaussian", "one-hot")
 _MODEL_PARAMETERS = ("n_states", "link", "n_lags", "basis", "n_basis", "n_init", "random_state")
+_LINKS = ("softplus", "exp", "sigmoid", "log1p_softplus", "sqrt_softplus")
 _FAMILIES = ("random", "distance", "small_world", "modular", "scale_free", "published")
 
 
@@ -84,7 +85,7 @@ _model_options = _options(
     click.option("--n-states", type=click.IntRange(min=1), default=3, help="Hidden states."),
     click.option(
         "--link",
-        type=click.Choice(["softplus", "exp", "sigmoid"]),
+        type=click.Choice(_LINKS),
         default="softplus",
         help="From the linear predictor to the rate per bin.",
     ),

@@ -11,8 +11,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from onehotglm import OneHotHMMGLM
-from onehotglm.cli import main
+from onehotglm.cli import _LINKS, main
 from onehotglm.errors import DataFileError
+from onehotglm.kernels.emissions import LINKS
 
 SMALL = (
     *("--n-neurons", "5", "--n-states", "2", "--n-sessions", "6"),
@@ -30,6 +31,10 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = run("simulate", "--out", path, *SMALL)
     assert result.exit_code == 0, result.output
     return path
+
+
+def test_every_link_can_be_chosen() -> None:
+    assert set(_LINKS) == set(LINKS)
 
 
 @pytest.mark.parametrize("command", [(), ("demo",), ("fit",), ("simulate",), ("info",)])

@@ -19,7 +19,7 @@ from onehotglm.inference.em import EMConfig
 from onehotglm.inference.init import initial_coefficients, sticky_chain
 from onehotglm.inference.learning import Learned, Problem, learn
 from onehotglm.inference.restarts import best_start
-from onehotglm.kernels.emissions import LINKS
+from onehotglm.kernels.emissions import predictor_at
 from onehotglm.kernels.history import make_basis
 from onehotglm.model import priors
 from onehotglm.model.params import Params
@@ -52,7 +52,7 @@ class OneHotHMMGLM(FittedModel):
         with type probabilities that the states share and a strength per state.
         ``"gaussian"``: couplings scatter around a mean that the states share.
         ``"none"``: a fixed ridge.
-    link : {"softplus", "exp", "sigmoid"}
+    link : {"softplus", "exp", "sigmoid", "log1p_softplus", "sqrt_softplus"}
         g, from the linear predictor to counts per bin.
     basis : {"exponential", "raised_cosine", "lags"}
         Functions of the lag that couplings are made of, see
@@ -252,7 +252,7 @@ class OneHotHMMGLM(FittedModel):
             recording=packed.recording,
             config=EMConfig(self._chunk_size, self.link, exact, self.bias == "shared"),
             transition_prior=TransitionPrior(self.transition_concentration, self.stickiness),
-            bias_mean=self._bias_of(self.mean_counts_),
+            bias_mean=predictor_at(self.mean_counts_, self.link).astype(float),
             bias_precision=_BIAS_PRECISION,
             ridge=self.ridge,
             free=free,
@@ -271,12 +271,6 @@ class OneHotHMMGLM(FittedModel):
             chain = (jnp.asarray(x, self.dtype) for x in sticky_chain(self.n_states))
             starts.append(Params(jnp.asarray(coefficients, self.dtype), *chain))
         return starts
-
-    def _bias_of(self, counts_per_bin: np.ndarray) -> np.ndarray:
-        """Bias at which a neuron without input has these mean counts."""
-        largest = 0.999 if self.link == "sigmoid" else np.inf
-        rates = np.clip(counts_per_bin, 1e-4, largest)
-        return np.asarray(LINKS[self.link].inverse(rates), float)
 
     def _keep(self, learned: Learned) -> None:
         """Set the fitted attributes, states in order of occupancy."""

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
+from numpy.typing import ArrayLike
 
 
 class Link(NamedTuple):
@@ -26,12 +28,18 @@ class Link(NamedTuple):
         eta -> (f, df/deta).
     inverse : callable
         f -> eta, for rates that the link can give.
+    highest : float
+        Rates stay below.
+    steepest : float
+        Largest slope.
     """
 
     rate: Callable[[Array], Array]
     rate_and_log: Callable[[Array], tuple[Array, Array]]
     rate_and_slope: Callable[[Array], tuple[Array, Array]]
     inverse: Callable[[Array], Array]
+    highest: float = float("inf")
+    steepest: float = float("inf")
 
 
 def _log1p(u: Array) -> Array:
@@ -86,12 +94,48 @@ def _exp_and_slope(eta: Array) -> tuple[Array, Array]:
     return rate, rate
 
 
+def _inverse_softplus(rate: Array) -> Array:
+    return rate + jnp.log(-jnp.expm1(-rate))
+
+
+# log(1 + softplus) grows like log(eta), the square root like sqrt(eta): where drive is
+# strong both are flatter than the softplus.
+
+
+def _log1p_softplus_and_log(eta: Array) -> tuple[Array, Array]:
+    rate = jnp.log1p(_softplus(eta))
+    # u - u^2 + ... with u = exp(eta) for eta << 0.
+    low = eta < -8.0
+    return rate, jnp.where(low, eta - _tail(eta), jnp.log(jnp.where(low, 1.0, rate)))
+
+
+def _log1p_softplus_and_slope(eta: Array) -> tuple[Array, Array]:
+    inner, slope = _softplus_and_slope(eta)
+    return jnp.log1p(inner), slope / (1.0 + inner)
+
+
+def _sqrt_softplus(eta: Array) -> Array:
+    # Far below zero it is exp(eta / 2), which outlives exp(eta) in float32.
+    root = jnp.exp(-0.5 * jnp.abs(eta))
+    low = eta < -30.0
+    inner = jnp.maximum(eta, 0.0) + _log1p(root * root)
+    return jnp.where(low, root, jnp.sqrt(jnp.where(low, 1.0, inner)))
+
+
+def _sqrt_softplus_and_log(eta: Array) -> tuple[Array, Array]:
+    return _sqrt_softplus(eta), 0.5 * _softplus_and_log(eta)[1]
+
+
+def _sqrt_softplus_and_slope(eta: Array) -> tuple[Array, Array]:
+    rate = _sqrt_softplus(eta)
+    low = eta < -30.0
+    inner, slope = _softplus_and_slope(jnp.where(low, 0.0, eta))
+    return rate, 0.5 * rate * jnp.where(low, 1.0, slope / inner)
+
+
 LINKS: dict[str, Link] = {
     "softplus": Link(
-        _softplus,
-        _softplus_and_log,
-        _softplus_and_slope,
-        lambda rate: rate + jnp.log(-jnp.expm1(-rate)),
+        _softplus, _softplus_and_log, _softplus_and_slope, _inverse_softplus, steepest=1.0
     ),
     "exp": Link(jnp.exp, _exp_and_log, _exp_and_slope, jnp.log),
     "sigmoid": Link(
@@ -99,5 +143,44 @@ LINKS: dict[str, Link] = {
         _sigmoid_and_log,
         _sigmoid_and_slope,
         lambda rate: jnp.log(rate) - jnp.log1p(-rate),
+        highest=1.0,
+        steepest=0.25,
+    ),
+    "log1p_softplus": Link(
+        lambda eta: jnp.log1p(_softplus(eta)),
+        _log1p_softplus_and_log,
+        _log1p_softplus_and_slope,
+        lambda rate: _inverse_softplus(jnp.expm1(rate)),
+        steepest=0.3179,
+    ),
+    "sqrt_softplus": Link(
+        _sqrt_softplus,
+        _sqrt_softplus_and_log,
+        _sqrt_softplus_and_slope,
+        lambda rate: _inverse_softplus(rate * rate),
+        steepest=0.3191,
     ),
 }
+
+
+def predictor_at(rate: ArrayLike, link: str) -> np.ndarray:
+    """Linear predictor at which a link gives a rate, moved into the link's range first.
+
+    Parameters
+    ----------
+    rate : array
+        Counts per bin; between 1e-4 and 0.1 % below what the link can reach.
+    link : str
+        Key of `LINKS`.
+
+    Returns
+    -------
+    ndarray, the shape of `rate`
+
+    Examples
+    --------
+    >>> predictor_at([0.5, 2.0], "sigmoid").round(2)
+    array([0.  , 6.91], dtype=float32)
+    """
+    inside = np.clip(rate, 1e-4, 0.999 * LINKS[link].highest)
+    return np.asarray(LINKS[link].inverse(jnp.asarray(inside)))

@@ -74,7 +74,7 @@ def simulate_population(
         Per session.
     bin_size : float
         In seconds.
-    link : {"softplus", "exp", "sigmoid"}
+    link : {"softplus", "exp", "sigmoid", "log1p_softplus", "sqrt_softplus"}
     basis : {"exponential", "raised_cosine", "lags"}
         Couplings decay by a factor e per bin, in whatever basis.
     n_lags : int

@@ -19,10 +19,10 @@ be so in alternation.
 
 The gain is the larger of the two in the state where it is largest; all strengths are
 scaled by one factor to make it what the user asks for.  The softplus is nowhere
-steeper than 1, the sigmoid than 1/4; the exponential has no steepest slope, so its
-slope at two counts per bin stands in and only bursts below that are covered (networks
-with this link are metastable at best: Gerhard et al. 2017, PLoS Computational Biology
-13:e1005390).
+steeper than 1, the sigmoid than 1/4, the logarithm and the root of the softplus than
+0.32; the exponential has no steepest slope, so its slope at two counts per bin stands in
+and only bursts below that are covered (networks with this link are metastable at best:
+Gerhard et al. 2017, PLoS Computational Biology 13:e1005390).
 
 The biases then put the fixed point at the target rates.  With few spikes per bin the
 input is far from its mean most of the time, and a curved link turns this into extra
@@ -42,8 +42,8 @@ from onehotglm.kernels.emissions import LINKS
 # The mean over sampled inputs is then right within about one percent.
 _N_SAMPLES = 4000
 
-# Per link; for "exp" the slope at two counts per bin.
-_STEEPEST_SLOPE = {"softplus": 1.0, "exp": 2.0, "sigmoid": 0.25}
+# The slope of "exp" at two counts per bin, in place of its largest.
+_SLOPE_IN_BURSTS = 2.0
 
 
 class Stabilised(NamedTuple):
@@ -76,7 +76,8 @@ def loop_gain(slope: np.ndarray, connectivity: np.ndarray, link: str) -> float:
     3.0
     """
     at_rest = _spectral_norm(slope[..., None] * np.abs(connectivity))
-    in_bursts = _STEEPEST_SLOPE[link] * _spectral_norm(np.maximum(connectivity, 0.0))
+    steepest = min(LINKS[link].steepest, _SLOPE_IN_BURSTS)
+    in_bursts = steepest * _spectral_norm(np.maximum(connectivity, 0.0))
     return max(at_rest, in_bursts)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from onehotglm.kernels.emissions import LINKS
+from onehotglm.kernels.emissions import LINKS, predictor_at
 
 WIDE = np.concatenate(
     [
@@ -33,12 +33,22 @@ def sigmoid(eta):
     return np.exp(-np.logaddexp(0.0, -eta))
 
 
-with np.errstate(over="ignore"):
+with np.errstate(over="ignore", divide="ignore"):
     # name: rate, its logarithm and slope, in float64.
     EXACT = {
         "softplus": (softplus(WIDE), log_softplus(WIDE), sigmoid(WIDE)),
         "sigmoid": (sigmoid(WIDE), -softplus(-WIDE), sigmoid(WIDE) * sigmoid(-WIDE)),
         "exp": (np.exp(WIDE), WIDE, np.exp(WIDE)),
+        "log1p_softplus": (
+            np.log1p(softplus(WIDE)),
+            np.where(WIDE < -30.0, WIDE, np.log(np.log1p(softplus(WIDE)))),
+            sigmoid(WIDE) / (1 + softplus(WIDE)),
+        ),
+        "sqrt_softplus": (
+            np.exp(0.5 * log_softplus(WIDE)),
+            0.5 * log_softplus(WIDE),
+            0.5 * np.exp(-softplus(-WIDE) - 0.5 * log_softplus(WIDE)),
+        ),
     }
 # Relative error; subnormal numbers may be flushed to zero.
 TOLERANCE = {"float32": {"rtol": 3e-6, "atol": 1e-37}, "float64": {"rtol": 3e-10, "atol": 1e-307}}
@@ -95,3 +105,20 @@ def test_rates_rise_and_stay_above_zero(name):
     assert (rate > 0).all()
     assert (jnp.diff(rate) >= -3e-7 * rate[1:]).all()
     assert jnp.isfinite(log_rate).all()
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_steepest_and_highest_bound_the_link(name, float64):
+    link = LINKS[name]
+    rate, slope = link.rate_and_slope(jnp.linspace(-20.0, 20.0, 100_001))
+    assert rate.max() < link.highest
+    assert slope.max() <= link.steepest
+    if np.isfinite(link.steepest):
+        assert slope.max() == pytest.approx(link.steepest, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_predictor_at_is_within_reach(name):
+    rates = np.array([1e-4, 0.01, 0.5, 0.9])
+    np.testing.assert_allclose(LINKS[name].rate(predictor_at(rates, name)), rates, rtol=1e-3)
+    assert np.isfinite(predictor_at([0.0, 50.0], name)).all()

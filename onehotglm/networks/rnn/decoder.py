@@ -44,7 +44,7 @@ class RNNDecoder(Decoder):
         Kind of hidden neurons, as in `make_rnn`.
     n_layers : int
         Layers on top of each other.
-    link : {"softplus", "exp", "sigmoid"}
+    link : {"softplus", "exp", "sigmoid", "log1p_softplus", "sqrt_softplus"}
         From the readout to the rate in counts per bin.
     n_lags : int
         Past bins of `connectivity_`; prediction has no such limit.

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from onehotglm.kernels.emissions import LINKS
+from onehotglm.kernels.emissions import LINKS, predictor_at
 from onehotglm.networks.rnn.cell import uniform
 from onehotglm.networks.rnn.network import RNN, make_rnn
 from onehotglm.networks.rnn.recurrence import run_all
@@ -33,7 +33,7 @@ class SpikeRNN(eqx.Module):
         Readout weights.
     b_out : array, shape (neuron,)
         Readout biases.
-    link : {"softplus", "exp", "sigmoid"}
+    link : {"softplus", "exp", "sigmoid", "log1p_softplus", "sqrt_softplus"}
         Link of `onehotglm.kernels.emissions`.
     """
 
@@ -65,7 +65,7 @@ class SpikeRNN(eqx.Module):
             layers,
             jnp.asarray(scale, jnp.float32),
             0.1 * uniform(for_readout, (n_neurons, n_hidden), n_hidden),
-            jnp.asarray(inverse_link(mean_counts, link), jnp.float32),
+            jnp.asarray(predictor_at(mean_counts, link), jnp.float32),
             link,
         )
 
@@ -88,16 +88,6 @@ class RatesInHz(eqx.Module):
     def __call__(self, counts: Float[Array, "time neuron"]) -> Float[Array, "time neuron"]:
         """Rates of each bin given the bins before it."""
         return self.network.rates(counts[:, None])[:, 0] / self.bin_size
-
-
-def inverse_link(rate: np.ndarray, link: str) -> np.ndarray:
-    """Linear predictor at which a link gives a rate, counts per bin."""
-    if link == "softplus":
-        return rate + np.log(-np.expm1(-rate))
-    if link == "sigmoid":
-        inside = np.clip(rate, None, 1 - 1e-3)
-        return np.log(inside) - np.log1p(-inside)
-    return np.log(rate)
 
 
 @jax.jit

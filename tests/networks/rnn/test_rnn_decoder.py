@@ -7,7 +7,6 @@ from sklearn.base import clone
 
 from onehotglm.errors import InvalidInputError
 from onehotglm.networks.rnn.decoder import RNNDecoder
-from onehotglm.networks.rnn.spiking import inverse_link
 
 SMALL = {"n_hidden": 12, "n_lags": 2, "n_steps": 100, "window": 100, "patience": 5}
 
@@ -145,15 +144,6 @@ def test_silent_neuron_is_predicted_silent(spikes):
     decoder = RNNDecoder(**{**SMALL, "n_steps": 20}).fit(quiet)
     assert float(decoder.predict_rates(quiet)[..., 2].max()) < 1.0
     assert np.isfinite(decoder.score(quiet))
-
-
-@pytest.mark.parametrize("link", ["softplus", "exp", "sigmoid"])
-def test_inverse_links(link):
-    from onehotglm.kernels.emissions import LINKS
-
-    rates = np.array([1e-4, 0.01, 0.5, 0.9])
-    found = LINKS[link].rate(inverse_link(rates, link))
-    np.testing.assert_allclose(found, rates, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
