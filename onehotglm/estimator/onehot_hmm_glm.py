@@ -17,12 +17,14 @@ from onehotglm.estimator.settings import affordable, check_settings
 from onehotglm.estimator.validate import as_spikes
 from onehotglm.inference.em import EMConfig
 from onehotglm.inference.init import initial_coefficients, sticky_chain
-from onehotglm.inference.learning import Learned, Problem, learn
+from onehotglm.inference.learning import Learned, Problem, learn, ridge_penalty
+from onehotglm.inference.newton import feasible
 from onehotglm.inference.restarts import best_start
 from onehotglm.kernels.emissions import predictor_at
 from onehotglm.kernels.history import make_basis
 from onehotglm.model import priors
 from onehotglm.model.params import Params
+from onehotglm.model.structure import make_structure
 from onehotglm.model.transitions import TransitionPrior
 from onehotglm.random_state import RandomState, numpy_generator, spawn
 
@@ -65,8 +67,13 @@ class OneHotHMMGLM(FittedModel):
         Expectation-maximisation of the penalised likelihood.
     bias : {"per_state", "shared"}
         Whether a neuron's bias depends on the state.
-    self_coupling : bool
-        False excludes couplings of a neuron with its own past.
+    self_history : {"coupling", "per_state", "shared", "none"}
+        What a neuron's own past is. ``"coupling"``: a connection like any other, under the
+        same prior.  ``"per_state"``, ``"shared"``: it stands outside the couplings' prior
+        (refractoriness and bursting are no synapse), one per state or one for all states;
+        ``weights_`` hold it on their diagonal, its connection type is 0.  ``"none"``: excluded.
+    self_ridge : float, optional
+        Precision of the prior of self-histories that stand apart. Default: `ridge`.
     ridge : float
         Precision of the weights' prior: all of it with ``prior="none"``, where learning
         starts with the other priors.
@@ -147,7 +154,8 @@ class OneHotHMMGLM(FittedModel):
         n_basis: int | None = None,
         method: str = "em",
         bias: str = "per_state",
-        self_coupling: bool = True,
+        self_history: str = "coupling",
+        self_ridge: float | None = None,
         ridge: float = 1.0,
         transition_concentration: float = 1.1,
         stickiness: float = 0.0,
@@ -167,7 +175,8 @@ class OneHotHMMGLM(FittedModel):
         self.n_basis = n_basis
         self.method = method
         self.bias = bias
-        self.self_coupling = self_coupling
+        self.self_history = self_history
+        self.self_ridge = self_ridge
         self.ridge = ridge
         self.transition_concentration = transition_concentration
         self.stickiness = stickiness
@@ -245,17 +254,22 @@ class OneHotHMMGLM(FittedModel):
         n_neurons = len(self.mean_counts_)
         n_columns = 1 + n_neurons * len(self.basis_functions_)
         exact = affordable(len(packed.position), self.n_states, n_neurons, n_columns)
-        free = np.ones((n_neurons, n_neurons), bool)
-        if not self.self_coupling:
-            np.fill_diagonal(free, False)
+        structure = make_structure(
+            n_neurons,
+            len(self.basis_functions_),
+            self.n_states,
+            self_history=self.self_history,
+            own_precision=self.ridge if self.self_ridge is None else self.self_ridge,
+            shared_bias=self.bias == "shared",
+        )
         return Problem(
             recording=packed.recording,
-            config=EMConfig(self._chunk_size, self.link, exact, self.bias == "shared"),
+            config=EMConfig(self._chunk_size, self.link, exact),
             transition_prior=TransitionPrior(self.transition_concentration, self.stickiness),
             bias_mean=predictor_at(self.mean_counts_, self.link).astype(float),
             bias_precision=_BIAS_PRECISION,
             ridge=self.ridge,
-            free=free,
+            structure=structure,
             max_iter=self.max_iter,
             tol=self.tol,
             on_step=monitor,
@@ -264,12 +278,13 @@ class OneHotHMMGLM(FittedModel):
     def _starts(self, problem: Problem) -> list[Params]:
         """Make starting points that differ in small random weights."""
         n_columns = 1 + len(self.mean_counts_) * problem.n_basis
+        penalty = ridge_penalty(problem, self.n_states)
         starts = []
         for rng in spawn(numpy_generator(self.random_state), self.n_init):
             coefficients = initial_coefficients(rng, problem.bias_mean, n_columns, self.n_states)
-            coefficients[..., 1:] *= np.repeat(problem.free, problem.n_basis, axis=1)
             chain = (jnp.asarray(x, self.dtype) for x in sticky_chain(self.n_states))
-            starts.append(Params(jnp.asarray(coefficients, self.dtype), *chain))
+            allowed = feasible(coefficients, penalty)
+            starts.append(Params(jnp.asarray(allowed, self.dtype), *chain))
         return starts
 
     def _keep(self, learned: Learned) -> None:
@@ -295,6 +310,9 @@ class OneHotHMMGLM(FittedModel):
             self.shared_type_proba_ = learned.prior.type_proba
             expected = priors.expected_weights(learned.prior)
             self.shared_connectivity_ = self._summed_over_lags(expected)
+        if self.shared_connectivity_ is not None and self.self_history in ("per_state", "shared"):
+            mean = self.connectivity_.mean(0)
+            np.fill_diagonal(self.shared_connectivity_, np.diag(mean))
 
     def _summed_over_lags(self, weights: np.ndarray) -> np.ndarray:
         return weights @ self.basis_functions_.sum(1)

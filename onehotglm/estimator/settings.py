@@ -18,7 +18,7 @@ _CHOICES = {
     "basis": BASES,
     "method": ("em",),
     "bias": ("per_state", "shared"),
-    "self_coupling": (True, False),
+    "self_history": ("coupling", "per_state", "shared", "none"),
     "dtype": ("float32", "float64"),
 }
 _COUNTS = {"n_states": 1, "n_lags": 1, "n_init": 1, "max_iter": 1}
@@ -43,10 +43,8 @@ def check_settings(parameters: dict[str, Any]) -> None:
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < smallest:
             raise InvalidInputError(f"{name}={value!r}; expected an integer of at least {smallest}")
     for name, low in _NUMBERS.items():
-        value = parameters[name]
-        number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-        if not (number and np.isfinite(value) and value >= low):
-            raise InvalidInputError(f"{name}={value!r}; expected a number of at least {low:g}")
+        _check_number(name, parameters[name], low)
+    _check_self_ridge(parameters["self_ridge"], parameters["self_history"])
     n_basis = parameters["n_basis"]
     if n_basis is not None:
         if parameters["basis"] != "raised_cosine":
@@ -58,6 +56,23 @@ def check_settings(parameters: dict[str, Any]) -> None:
             raise InvalidInputError(
                 f"n_basis={n_basis!r}; expected an integer between 1 and n_lags"
             )
+
+
+def _check_self_ridge(self_ridge: Any, self_history: str) -> None:
+    if self_ridge is None:
+        return
+    if self_history not in ("per_state", "shared"):
+        raise InvalidInputError(
+            f"self_ridge={self_ridge!r} applies to self_history='per_state' and 'shared' only; "
+            f"leave it out with self_history={self_history!r}"
+        )
+    _check_number("self_ridge", self_ridge, 0.0)
+
+
+def _check_number(name: str, value: Any, low: float) -> None:
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not (number and np.isfinite(value) and value >= low):
+        raise InvalidInputError(f"{name}={value!r}; expected a number of at least {low:g}")
 
 
 def affordable(n_time: int, n_states: int, n_neurons: int, n_columns: int) -> bool:

@@ -38,13 +38,11 @@ class EMConfig(NamedTuple):
     link : str
     exact_information : bool
         See `onehotglm.inference.statistics.curvature`.
-    shared_bias : bool
     """
 
     chunk_size: int
     link: str
     exact_information: bool
-    shared_bias: bool
 
 
 class EMState(NamedTuple):
@@ -86,8 +84,8 @@ def init(params: Params) -> EMState:
     return EMState(params, params, low, low, nothing, occupancy, jnp.asarray(False))
 
 
-@partial(jax.jit, static_argnames="shared_bias")
-def change_penalty(state: EMState, old: Penalty, new: Penalty, *, shared_bias: bool) -> EMState:
+@jax.jit
+def change_penalty(state: EMState, old: Penalty, new: Penalty) -> EMState:
     """Go on under another penalty, from the accepted parameters and their curvature.
 
     Parameters
@@ -95,9 +93,7 @@ def change_penalty(state: EMState, old: Penalty, new: Penalty, *, shared_bias: b
     state : EMState
         After at least one step under `old`.
     old, new : Penalty
-        With the same free coefficients.
-    shared_bias : bool
-        Static.
+        That allow the same coefficients.
 
     Returns
     -------
@@ -106,7 +102,7 @@ def change_penalty(state: EMState, old: Penalty, new: Penalty, *, shared_bias: b
     """
     coefficients = state.accepted.coefficients
     objective = state.objective - log_penalty(old, coefficients) + log_penalty(new, coefficients)
-    move = newton_step(state.curvature, new, coefficients, shared_bias=shared_bias)
+    move = newton_step(state.curvature, new, coefficients)
     candidate = state.candidate._replace(coefficients=coefficients + move)
     return state._replace(objective=objective, candidate=candidate)
 
@@ -161,7 +157,7 @@ def step(
             link=link,
             exact=config.exact_information,
         )
-        move = newton_step(curve, penalty, candidate.coefficients, shared_bias=config.shared_bias)
+        move = newton_step(curve, penalty, candidate.coefficients)
         initial_counts = hmm.expected_starts(marginals, recording.starts & used)
         chain = transitions.most_probable(
             transition_prior, smoothed.transition_counts, initial_counts

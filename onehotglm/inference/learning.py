@@ -16,11 +16,12 @@ import numpy as np
 
 from onehotglm.inference import em
 from onehotglm.inference.em import EMConfig, EMState
-from onehotglm.inference.newton import Penalty
+from onehotglm.inference.newton import Penalty, feasible
 from onehotglm.model import priors
 from onehotglm.model.params import from_weights
 from onehotglm.model.priors import GaussianPrior, OneHotPrior, TypePosterior, WeightPenalty
 from onehotglm.model.recording import Recording
+from onehotglm.model.structure import Structure
 from onehotglm.model.transitions import TransitionPrior
 
 MAX_ROUNDS = 30
@@ -43,8 +44,8 @@ class Problem(NamedTuple):
         Prior over biases.
     ridge : float
         Precision of the weights' prior until a prior is learned.
-    free : bool array, shape (post, pre)
-        False where a coupling is excluded.
+    structure : Structure
+        Which couplings there are, and which move together.
     max_iter : int
     tol : float
     on_step : callable
@@ -57,7 +58,7 @@ class Problem(NamedTuple):
     bias_mean: np.ndarray
     bias_precision: float
     ridge: float
-    free: np.ndarray
+    structure: Structure
     max_iter: int
     tol: float
     on_step: Callable[[EMState], bool]
@@ -101,10 +102,15 @@ def make_penalty(
 ) -> Penalty:
     """Penalty over all coefficients from one over weights (state, post, pre, basis).
 
-    `present` (state, post, pre, basis) restricts the weights further than the problem does.
+    `present` (state, post, pre, basis) restricts the couplings under the prior further than the
+    structure does.
     """
     n_states, n_neurons = weights.mean.shape[:2]
-    free = np.broadcast_to(problem.free[..., None] & present, weights.mean.shape)
+    structure = problem.structure
+    own = structure.own[..., None]
+    free = np.broadcast_to(structure.free[..., None] & (own | present), weights.mean.shape)
+    mean = np.where(free & ~own, weights.mean, 0.0)
+    precision = np.where(own, structure.own_precision, weights.precision)
 
     def columns(bias, per_weight):
         bias = np.broadcast_to(bias, (n_states, n_neurons))[..., None]
@@ -112,16 +118,16 @@ def make_penalty(
 
     dtype = problem.recording.counts.dtype
     return Penalty(
-        jnp.asarray(columns(problem.bias_mean, np.where(free, weights.mean, 0.0)), dtype),
-        jnp.asarray(columns(problem.bias_precision, weights.precision), dtype),
+        jnp.asarray(columns(problem.bias_mean, mean), dtype),
+        jnp.asarray(columns(problem.bias_precision, precision), dtype),
         jnp.asarray(columns(True, free)),
+        None if structure.tied is None else jnp.asarray(structure.tied),
     )
 
 
 def ridge_penalty(problem: Problem, n_states: int) -> Penalty:
     """Penalty before any prior is learned."""
-    n_neurons = problem.recording.n_neurons
-    shape = (n_states, n_neurons, n_neurons, problem.n_basis)
+    shape = (n_states, *problem.structure.free.shape, problem.n_basis)
     return make_penalty(problem, WeightPenalty(np.zeros(shape), np.full(shape, problem.ridge)))
 
 
@@ -224,7 +230,7 @@ def _converge(problem: Problem, state: EMState, penalty: Penalty) -> tuple[EMSta
 
 def _one_step(problem: Problem, state: EMState, old: Penalty, new: Penalty) -> tuple[EMState, bool]:
     """One accepted step under a new penalty, and whether to stop early."""
-    state = em.change_penalty(state, old, new, shared_bias=problem.config.shared_bias)
+    state = em.change_penalty(state, old, new)
     advance = stepper(problem, new)
     for _ in range(em.MAX_HALVINGS):
         state = advance(state)
@@ -247,10 +253,13 @@ def _moved(before: EMState, after: EMState) -> float:
 
 def _learn_gaussian(problem: Problem, state: EMState, penalty: Penalty) -> Learned:
     mean, _ = laplace_weights(problem, state, penalty)
-    prior = priors.initial_gaussian(mean)
+    learned_from = problem.structure.under_prior
+    if not learned_from.any():  # a single neuron without couplings
+        learned_from = ~learned_from
+    prior = priors.initial_gaussian(mean, learned_from)
     for _ in range(MAX_ROUNDS):
         mean, variance = laplace_weights(problem, state, penalty)
-        prior = priors.update_gaussian(prior, mean, variance)
+        prior = priors.update_gaussian(prior, mean, variance, learned_from)
         new = make_penalty(problem, priors.gaussian_penalty(prior, len(mean)))
         before = state
         state, stop = _one_step(problem, state, penalty, new)
@@ -262,7 +271,7 @@ def _learn_gaussian(problem: Problem, state: EMState, penalty: Penalty) -> Learn
 
 
 def _learn_one_hot(problem: Problem, state: EMState, penalty: Penalty) -> Learned:
-    prior = priors.initial_one_hot(problem.recording.n_neurons, problem.n_basis)
+    prior = priors.initial_one_hot(problem.structure.free.shape, problem.n_basis)
     reason = "max_rounds"
     data = evidence(problem, state, penalty)
     site = None
@@ -285,8 +294,8 @@ def _learn_one_hot(problem: Problem, state: EMState, penalty: Penalty) -> Learne
 
 
 def _exclude(problem: Problem, type_proba: np.ndarray) -> np.ndarray:
-    """Excluded couplings are absent for certain: (..., post, pre, type)."""
-    return np.where(problem.free[..., None], type_proba, [0.0, 1.0, 0.0])
+    """Make absent for certain what the prior does not hold for: (..., post, pre, type)."""
+    return np.where(problem.structure.under_prior[..., None], type_proba, [0.0, 1.0, 0.0])
 
 
 def _types(problem: Problem, prior: OneHotPrior, data: Evidence) -> TypePosterior:
@@ -307,7 +316,7 @@ def _settle_strengths(
     allowed = np.broadcast_to(signs != 0, weights.mean.shape)
     for _ in range(FINAL_ROUNDS):
         penalty = make_penalty(problem, weights, allowed)
-        coefficients = jnp.where(penalty.free, state.accepted.coefficients, 0)
+        coefficients = jnp.asarray(feasible(state.accepted.coefficients, penalty))
         state = em.init(state.accepted._replace(coefficients=coefficients))
         state, reason = _converge(problem, state, penalty)
         found = np.asarray(state.accepted.weights(problem.n_basis))

@@ -2,19 +2,21 @@
 
 Each state and neuron has its own regression; the quadratic model of its penalised
 log-likelihood is ``g' d - d' (H + D) d / 2``, where D holds the prior precisions.
+Regressions of different states meet in the coefficients that the states share.
 """
 
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.linalg import cho_factor, cho_solve
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from onehotglm.inference.statistics import Curvature
 
 
 class Penalty(NamedTuple):
-    """Independent Gaussian priors over coefficients.
+    """Independent Gaussian priors over coefficients, and what else bounds them.
 
     Attributes
     ----------
@@ -23,17 +25,50 @@ class Penalty(NamedTuple):
         Zero: a flat prior.
     free : bool array, shape (state, post, column)
         False holds a coefficient at zero.
+    tied : int array, shape (post, tied), or None
+        Columns that are the same in all states; their prior counts once per state.
     """
 
     mean: Float[Array, "state post column"]
     precision: Float[Array, "state post column"]
     free: Bool[Array, "state post column"]
+    tied: Int[Array, "post tied"] | None = None
 
 
 def log_penalty(penalty: Penalty, coefficients: Float[Array, "state post column"]) -> Array:
     """Log prior density of the coefficients up to a constant, in nats."""
     deviation = coefficients - penalty.mean
     return -0.5 * jnp.where(penalty.free, penalty.precision * deviation**2, 0.0).sum()
+
+
+def feasible(coefficients: Array | np.ndarray, penalty: Penalty) -> np.ndarray:
+    """Nearest coefficients (state, post, column) that the penalty allows; not compiled."""
+    allowed = np.where(penalty.free, coefficients, 0.0)
+    if penalty.tied is not None:
+        index = np.broadcast_to(penalty.tied, (len(allowed), *penalty.tied.shape))
+        alike = np.take_along_axis(allowed, index, -1).mean(0, keepdims=True)
+        np.put_along_axis(allowed, index, alike, -1)
+    return allowed
+
+
+def newton_step(
+    curvature: Curvature, penalty: Penalty, coefficients: Float[Array, "state post column"]
+) -> Float[Array, "state post column"]:
+    """Step that maximises the quadratic model.
+
+    Parameters
+    ----------
+    curvature : Curvature
+    penalty : Penalty
+    coefficients : array, shape (state, post, column)
+        Where the curvature was taken; `feasible` under the penalty.
+
+    Returns
+    -------
+    array, shape (state, post, column)
+    """
+    gradient, hessian = _penalised(curvature, penalty, coefficients)
+    return _solve(gradient, hessian, penalty.tied)
 
 
 def _penalised(curvature: Curvature, penalty: Penalty, coefficients: Array):
@@ -49,39 +84,26 @@ def _penalised(curvature: Curvature, penalty: Penalty, coefficients: Array):
     return gradient, hessian + diagonal[..., None] * eye
 
 
-def newton_step(
-    curvature: Curvature,
-    penalty: Penalty,
-    coefficients: Float[Array, "state post column"],
-    *,
-    shared_bias: bool,
-) -> Float[Array, "state post column"]:
-    """Step that maximises the quadratic model.
-
-    Parameters
-    ----------
-    curvature : Curvature
-    penalty : Penalty
-    coefficients : array, shape (state, post, column)
-        Where the curvature was taken; zero where not free.
-    shared_bias : bool
-        The bias (column 0) moves alike in all states; its prior counts once per state.
-
-    Returns
-    -------
-    array, shape (state, post, column)
-    """
-    gradient, hessian = _penalised(curvature, penalty, coefficients)
-    if not shared_bias:
+def _solve(gradient: Array, hessian: Array, tied: Array | None) -> Array:
+    """Maximum of the quadratic model, tied columns moving alike in all states."""
+    if tied is None:
         return cho_solve(cho_factor(hessian), gradient[..., None])[..., 0]
-    # Eliminate each state's weights, solve for the bias, substitute back.
-    factor = cho_factor(hessian[..., 1:, 1:])
-    cross = hessian[..., 1:, :1]
-    targets = jnp.concatenate([gradient[..., 1:, None], cross], axis=-1)
+    n_tied = tied.shape[1]
+    is_tied = (tied[:, :, None] == jnp.arange(gradient.shape[-1])).any(1)
+    order = jnp.argsort(~is_tied, axis=-1, stable=True)
+    gradient = jnp.take_along_axis(gradient, order[None], -1)
+    hessian = jnp.take_along_axis(hessian, order[None, :, :, None], -2)
+    hessian = jnp.take_along_axis(hessian, order[None, :, None, :], -1)
+    # Eliminate what each state has for itself, solve for what is tied, substitute back.
+    factor = cho_factor(hessian[..., n_tied:, n_tied:])
+    cross = hessian[..., n_tied:, :n_tied]
+    targets = jnp.concatenate([gradient[..., n_tied:, None], cross], axis=-1)
     solved = cho_solve(factor, targets)
-    from_gradient, from_bias = solved[..., 0], solved[..., 1]
-    schur = hessian[..., 0, 0] - (cross[..., 0] * from_bias).sum(-1)
-    right = gradient[..., 0] - (cross[..., 0] * from_gradient).sum(-1)
-    bias = (right.sum(0) / schur.sum(0))[None, :, None]
-    weights = from_gradient - from_bias * bias
-    return jnp.concatenate([jnp.broadcast_to(bias, (*weights.shape[:2], 1)), weights], axis=-1)
+    from_gradient, from_tied = solved[..., 0], solved[..., 1:]
+    schur = hessian[..., :n_tied, :n_tied] - cross.swapaxes(-1, -2) @ from_tied
+    right = gradient[..., :n_tied] - (cross * from_gradient[..., None]).sum(-2)
+    common = cho_solve(cho_factor(schur.sum(0)), right.sum(0)[..., None])[..., 0]
+    rest = from_gradient - (from_tied * common[None, :, None]).sum(-1)
+    alike = jnp.broadcast_to(common, (*rest.shape[:2], n_tied))
+    step = jnp.concatenate([alike, rest], axis=-1)
+    return jnp.take_along_axis(step, jnp.argsort(order, axis=-1)[None], -1)

@@ -59,14 +59,19 @@ class GaussianPrior(NamedTuple):
     mean_sd: Floats
 
 
-def initial_gaussian(weights: Floats) -> GaussianPrior:
-    """Prior to start learning from, broad enough to leave the weights as they are."""
-    spread = np.maximum(weights.std(axis=(0, 1, 2)), PSEUDO_SD)
+def initial_gaussian(weights: Floats, included: NDArray[np.bool_]) -> GaussianPrior:
+    """Prior to start learning from, broad enough to leave the weights as they are.
+
+    `included` (post, pre) says which couplings it is for.
+    """
+    spread = np.maximum(weights[:, included].std(axis=(0, 1)), PSEUDO_SD)
     zero = np.zeros(weights.shape[1:])
     return GaussianPrior(zero, zero + spread, spread)
 
 
-def update_gaussian(prior: GaussianPrior, mean: Floats, variance: Floats) -> GaussianPrior:
+def update_gaussian(
+    prior: GaussianPrior, mean: Floats, variance: Floats, included: NDArray[np.bool_]
+) -> GaussianPrior:
     """One EM step on the hyperparameters.
 
     Parameters
@@ -74,6 +79,8 @@ def update_gaussian(prior: GaussianPrior, mean: Floats, variance: Floats) -> Gau
     prior : GaussianPrior
     mean, variance : array, shape (state, post, pre, basis)
         Posterior of the weights under `prior`.
+    included : bool array, shape (post, pre)
+        Couplings that it is for.
 
     Returns
     -------
@@ -85,7 +92,7 @@ def update_gaussian(prior: GaussianPrior, mean: Floats, variance: Floats) -> Gau
     rest = 1 / precision
     squares = ((mean - centre) ** 2 + variance + rest).sum(0)
     sd = np.sqrt((squares + PSEUDO_STATES * PSEUDO_SD**2) / (n_states + PSEUDO_STATES))
-    mean_sd = np.sqrt((centre**2 + rest).mean((0, 1)))
+    mean_sd = np.sqrt((centre**2 + rest)[included].mean(0))
     return GaussianPrior(centre, sd, mean_sd)
 
 
@@ -130,9 +137,9 @@ class TypePosterior(NamedTuple):
     second_moment: Floats
 
 
-def initial_one_hot(n_neurons: int, n_basis: int) -> OneHotPrior:
-    """Mostly absent connections, broad strengths."""
-    proba = np.broadcast_to([0.1, 0.8, 0.1], (n_neurons, n_neurons, 3)).astype(float)
+def initial_one_hot(shape: tuple[int, ...], n_basis: int) -> OneHotPrior:
+    """Mostly absent connections (post, pre), broad strengths."""
+    proba = np.broadcast_to([0.1, 0.8, 0.1], (*shape, 3)).astype(float)
     return OneHotPrior(proba, np.full((2, n_basis), 0.5), np.full((2, n_basis), 0.4))
 
 

@@ -86,13 +86,33 @@ def test_bias(fit, base, prior):
 
 
 @pytest.mark.parametrize("prior", ["none", "gaussian", "one-hot"])
-def test_self_coupling(fit, base, prior):
-    excluded = fit(self_coupling=False, prior=prior)
-    diagonal = np.einsum("snn->sn", excluded.connectivity_)
-    np.testing.assert_array_equal(diagonal, 0)
-    assert (np.einsum("snn->sn", base.connectivity_) != 0).all()
+def test_self_history(fit, base, prior):
+    def own(model):
+        return np.einsum("snn->sn", model.connectivity_)
+
+    excluded = fit(self_history="none", prior=prior)
+    np.testing.assert_array_equal(own(excluded), 0)
+    assert (own(base) != 0).all()
     if prior == "one-hot":
         np.testing.assert_array_equal(np.einsum("snn->sn", excluded.connection_type_), 0)
+    per_state = fit(self_history="per_state", prior=prior)
+    shared = fit(self_history="shared", prior=prior, bias="shared")
+    assert np.abs(np.diff(own(per_state), axis=0)).min() > 1e-3
+    np.testing.assert_array_equal(own(shared)[0], own(shared)[1])
+    assert (own(shared) != 0).all()
+    for model in (per_state, shared):
+        if prior == "one-hot":
+            np.testing.assert_array_equal(np.einsum("snn->sn", model.connection_type_), 0)
+        if prior != "none":
+            np.testing.assert_allclose(
+                np.diag(model.shared_connectivity_), own(model).mean(0), rtol=1e-5
+            )
+
+
+def test_self_ridge(fit):
+    weak, strong = (fit(self_history="per_state", self_ridge=r) for r in (0.1, 1000.0))
+    own = [np.abs(np.einsum("snn->sn", model.connectivity_)).mean() for model in (weak, strong)]
+    assert own[1] < 0.1 * own[0]
 
 
 def test_ridge(fit, base):

@@ -20,7 +20,9 @@ def check(**changes):
         ({"basis": "spline"}, "basis='spline'; choose one of 'exponential'"),
         ({"method": "mcmc"}, "method='mcmc'; choose one of 'em'"),
         ({"bias": "none"}, "bias='none'; choose one of 'per_state', 'shared'"),
-        ({"self_coupling": "no"}, "self_coupling='no'; choose one of True, False"),
+        ({"self_history": "no"}, "self_history='no'; choose one of 'coupling', 'per_state'"),
+        ({"self_ridge": 2.0}, r"self_ridge=2\.0 applies to self_history='per_state' and 'shared'"),
+        ({"self_ridge": -1, "self_history": "shared"}, "self_ridge=-1; expected a number of at"),
         ({"dtype": "float16"}, "dtype='float16'; choose one of 'float32', 'float64'"),
         ({"n_states": 0}, "n_states=0; expected an integer of at least 1"),
         ({"n_states": 2.0}, r"n_states=2\.0; expected an integer"),
@@ -52,6 +54,7 @@ def test_bad_parameters(changes, message):
         {},
         {"n_states": np.int64(4), "ridge": np.float32(0.1)},
         {"basis": "raised_cosine", "n_basis": 5},
+        {"self_history": "per_state", "self_ridge": 0},
         {"basis": "lags", "ridge": 0, "tol": 0, "transition_concentration": 1},
     ],
 )

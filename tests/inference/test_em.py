@@ -55,7 +55,7 @@ def test_penalised_objective_never_falls(link, exact):
 
 
 def test_objective_never_falls_with_a_shared_bias():
-    problem = make_problem(SESSIONS, shared_bias=True)
+    problem = make_problem(SESSIONS, structure={"shared_bias": True})
     params = make_params(1.5, 1)
     coefficients = params.coefficients.copy()
     coefficients[..., 0] = coefficients[0, :, 0]
@@ -135,7 +135,7 @@ def test_change_of_penalty_keeps_the_books():
     old = ridge_penalty(problem, N_STATES)
     new = old._replace(precision=3.0 * old.precision)
     state = stepper(problem, old)(em.init(on_device(make_params())))
-    changed = em.change_penalty(state, old, new, shared_bias=False)
+    changed = em.change_penalty(state, old, new)
     fresh = stepper(problem, new)(em.init(state.accepted))
     np.testing.assert_allclose(changed.objective, fresh.objective, rtol=1e-12)
     np.testing.assert_allclose(

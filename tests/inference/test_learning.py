@@ -5,6 +5,7 @@ import pytest
 
 from onehotglm.inference import em, learning
 from onehotglm.inference.learning import evidence, laplace_weights, learn, ridge_penalty, stepper
+from onehotglm.inference.newton import feasible
 from onehotglm.model.priors import GaussianPrior, OneHotPrior, WeightPenalty
 from tests.inference.tiny import (
     BASIS,
@@ -21,23 +22,20 @@ pytestmark = pytest.mark.usefixtures("float64")
 SESSIONS = make_counts(lengths=(300, 250), missing=0.05)
 SHAPE = (N_STATES, N_NEURONS, N_NEURONS, len(BASIS))
 NO_SELF = ~np.eye(N_NEURONS, dtype=bool)
+NO_SELF_HISTORY = {"self_history": "none"}
 
 
 def started(problem, scale=0.4):
     """After some steps under the ridge, as `best_start` leaves it."""
     penalty = ridge_penalty(problem, N_STATES)
     params = make_params(scale)
-    free = np.repeat(problem.free, len(BASIS), axis=1)
-    coefficients = params.coefficients.copy()
-    coefficients[..., 1:] *= free
-    if problem.config.shared_bias:
-        coefficients[..., 0] = coefficients[0, :, 0]
+    coefficients = feasible(params.coefficients, penalty)
     state = em.init(on_device(params._replace(coefficients=coefficients)))
     return em.run(state, stepper(problem, penalty), max_iter=5, tol=0.0)[0]
 
 
 def test_penalty_has_a_row_per_regression():
-    problem = make_problem(SESSIONS, free=NO_SELF)
+    problem = make_problem(SESSIONS, structure=NO_SELF_HISTORY)
     rng = np.random.default_rng(0)
     mean, precision = rng.normal(size=SHAPE), rng.gamma(2.0, size=SHAPE)
     penalty = learning.make_penalty(problem, WeightPenalty(mean, precision))
@@ -80,7 +78,7 @@ def test_evidence_and_prior_multiply_to_the_posterior():
 
 @pytest.mark.parametrize("prior", ["none", "gaussian", "one-hot"])
 def test_excluded_couplings_are_zero(prior):
-    problem = make_problem(SESSIONS, free=NO_SELF)
+    problem = make_problem(SESSIONS, structure=NO_SELF_HISTORY)
     learned = learn(problem, started(problem), prior)
     weights = np.asarray(learned.state.accepted.weights(len(BASIS)))
     np.testing.assert_array_equal(weights[:, ~NO_SELF], 0)
@@ -92,8 +90,28 @@ def test_excluded_couplings_are_zero(prior):
 
 
 @pytest.mark.parametrize("prior", ["none", "gaussian", "one-hot"])
+@pytest.mark.parametrize("self_history", ["per_state", "shared"])
+def test_self_history_apart_has_its_own_penalty_and_no_type(prior, self_history):
+    structure = {"self_history": self_history, "own_precision": 3.0}
+    problem = make_problem(SESSIONS, structure=structure)
+    learned = learn(problem, started(problem), prior)
+    shape = (*SHAPE[:3], -1)
+    precision = np.asarray(learned.penalty.precision)[..., 1:].reshape(shape)
+    shared = self_history == "shared"
+    # The penalty of a tied coefficient is counted in every state.
+    np.testing.assert_allclose(precision[:, ~NO_SELF], 3.0 / (N_STATES if shared else 1))
+    mean = np.asarray(learned.penalty.mean)[..., 1:].reshape(shape)
+    np.testing.assert_array_equal(mean[:, ~NO_SELF], 0)
+    own = np.asarray(learned.state.accepted.weights(len(BASIS)))[:, ~NO_SELF]
+    assert (own != 0).all()
+    np.testing.assert_allclose(own[0] == own[1], shared)
+    if learned.types is not None:
+        np.testing.assert_array_equal(learned.types.type_proba[:, ~NO_SELF], [[[0, 1, 0]] * 3] * 2)
+
+
+@pytest.mark.parametrize("prior", ["none", "gaussian", "one-hot"])
 def test_shared_biases_stay_shared(prior):
-    problem = make_problem(SESSIONS, shared_bias=True)
+    problem = make_problem(SESSIONS, structure={"shared_bias": True})
     bias = np.asarray(learn(problem, started(problem), prior).state.accepted.bias)
     np.testing.assert_allclose(bias[0], bias[1], rtol=1e-10)
 

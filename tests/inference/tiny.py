@@ -13,6 +13,7 @@ from onehotglm.inference.em import EMConfig
 from onehotglm.inference.learning import Problem
 from onehotglm.kernels.history import make_basis
 from onehotglm.model.params import Params
+from onehotglm.model.structure import make_structure
 from onehotglm.model.transitions import TransitionPrior
 
 N_STATES, N_NEURONS, SIZE = 2, 3, 40
@@ -75,16 +76,16 @@ def log_likelihoods_of(counts: np.ndarray, coefficients: np.ndarray, link: str) 
     return np.nansum(counts[:, None] * np.log(rate) - rate * ~np.isnan(counts)[:, None], axis=2)
 
 
-def make_problem(sessions, link="softplus", exact=True, shared_bias=False, **changes) -> Problem:
-    """What `onehotglm.inference.learning` works on."""
+def make_problem(sessions, link="softplus", exact=True, structure=(), **changes) -> Problem:
+    """What `onehotglm.inference.learning` works on; `structure` as `make_structure` takes it."""
     values = {
         "recording": packed(sessions).recording,
-        "config": EMConfig(SIZE, link, exact, shared_bias),
+        "config": EMConfig(SIZE, link, exact),
         "transition_prior": TransitionPrior(1.1, 0.0),
         "bias_mean": np.full(N_NEURONS, -0.5),
         "bias_precision": 0.01,
         "ridge": 1.0,
-        "free": np.ones((N_NEURONS, N_NEURONS), bool),
+        "structure": make_structure(N_NEURONS, len(BASIS), N_STATES, **dict(structure)),
         "max_iter": 100,
         "tol": 1e-8,
         "on_step": lambda state: False,

@@ -111,7 +111,7 @@ def test_site_and_evidence_together_have_the_mixtures_moments():
     rng = np.random.default_rng(0)
     shape = (2, 3, 3, 1)
     estimate, variance = rng.normal(0, 0.4, shape), rng.uniform(0.2, 0.5, shape)
-    prior = priors.initial_one_hot(3, 1)
+    prior = priors.initial_one_hot((3, 3), 1)
     posterior = priors.type_posterior(prior, estimate, variance)
     site = priors.moment_matched_penalty(posterior, estimate, variance)
     mean, second = priors.mixture_moments(posterior)
@@ -180,7 +180,7 @@ def switching_evidence(n_states=4, n_neurons=5, seed=0):
 
 def test_update_one_hot_maximises_the_expected_log_posterior():
     _, *evidence = switching_evidence()
-    old = priors.initial_one_hot(5, 1)
+    old = priors.initial_one_hot((5, 5), 1)
     posterior = priors.type_posterior(old, *evidence)
     new = priors.update_one_hot(old, posterior)
     pseudo = priors.TYPE_PSEUDO_STATES * posterior.type_proba.mean((0, 1, 2))
@@ -199,7 +199,7 @@ def test_update_one_hot_maximises_the_expected_log_posterior():
 
 def test_learning_finds_types_and_strengths():
     types, *evidence = switching_evidence(n_states=6, n_neurons=12)
-    prior = priors.initial_one_hot(12, 1)
+    prior = priors.initial_one_hot((12, 12), 1)
     for _ in range(20):
         prior = priors.update_one_hot(prior, priors.type_posterior(prior, *evidence))
     assert (prior.type_proba.argmax(-1) - 1 == types).mean() > 0.97
@@ -212,7 +212,7 @@ def test_learning_finds_types_and_strengths():
 
 
 def test_slabs_stay_in_range_without_connections():
-    prior = priors.initial_one_hot(3, 1)
+    prior = priors.initial_one_hot((3, 3), 1)
     nothing = np.zeros((2, 3, 3, 1)), np.full((2, 3, 3, 1), 1e-4)
     for _ in range(50):
         prior = priors.update_one_hot(prior, priors.type_posterior(prior, *nothing))
@@ -223,9 +223,10 @@ def test_slabs_stay_in_range_without_connections():
 
 def test_gaussian_spread_does_not_collapse_where_the_states_agree():
     weights = np.broadcast_to(np.linspace(-1, 1, 9).reshape(3, 3, 1), (5, 3, 3, 1))
-    prior = priors.initial_gaussian(weights)
+    everywhere = np.ones((3, 3), bool)
+    prior = priors.initial_gaussian(weights, everywhere)
     for _ in range(200):
-        prior = priors.update_gaussian(prior, weights, np.zeros_like(weights) + 1e-9)
+        prior = priors.update_gaussian(prior, weights, np.zeros_like(weights) + 1e-9, everywhere)
     assert (prior.sd > 0.3 * priors.PSEUDO_SD).all()
     np.testing.assert_allclose(prior.mean, weights[0], atol=0.02)
 
@@ -236,10 +237,26 @@ def test_gaussian_learns_the_mean_and_the_spread_of_each_connection():
     weights = mean + sd * rng.normal(size=(400, 8, 8, 1))
     prior = GaussianPrior(np.zeros_like(mean), np.ones_like(sd), np.ones(1))
     for _ in range(10):
-        prior = priors.update_gaussian(prior, weights, np.zeros_like(weights))
+        prior = priors.update_gaussian(
+            prior, weights, np.zeros_like(weights), np.ones((8, 8), bool)
+        )
     np.testing.assert_allclose(prior.mean, mean, atol=0.15)
     np.testing.assert_allclose(prior.sd, sd, rtol=0.15)
     np.testing.assert_allclose(prior.mean_sd, 0.5, rtol=0.25)
     penalty = priors.gaussian_penalty(prior, 3)
     assert penalty.mean.shape == penalty.precision.shape == (3, 8, 8, 1)
     np.testing.assert_allclose(penalty.precision[2], prior.sd**-2.0)
+
+
+def test_what_the_gaussian_prior_is_not_for_does_not_widen_it():
+    rng = np.random.default_rng(0)
+    weights = rng.normal(0, 0.3, (4, 5, 5, 1))
+    included = ~np.eye(5, dtype=bool)
+    variance = np.full_like(weights, 0.01)
+    strong = weights - 8 * np.eye(5)[..., None]
+    found = [
+        priors.update_gaussian(priors.initial_gaussian(w, included), w, variance, included)
+        for w in (weights, strong)
+    ]
+    np.testing.assert_array_equal(found[0].mean_sd, found[1].mean_sd)
+    np.testing.assert_array_equal(found[0].sd[included], found[1].sd[included])

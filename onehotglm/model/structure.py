@@ -1,0 +1,83 @@
+"""Which couplings there are, and which of them move together or have a given sign."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Flags = NDArray[np.bool_]
+
+
+class Structure(NamedTuple):
+    """What is known of the couplings before any data.
+
+    Attributes
+    ----------
+    free : bool array, shape (post, pre)
+        False where a coupling is excluded.
+    own : bool array, shape (post, pre)
+        Self-histories that stand outside the couplings' prior.
+    own_precision : float
+        Of their prior around zero.
+    tied : int array, shape (post, tied), or None
+        Columns of each neuron's regression (bias 0, weights from 1 on) that all states
+        share.
+    """
+
+    free: Flags
+    own: Flags
+    own_precision: float = 1.0
+    tied: NDArray[np.int_] | None = None
+
+    @property
+    def under_prior(self) -> Flags:
+        """Couplings that the prior is learned from and holds for, shape (post, pre)."""
+        return self.free & ~self.own
+
+
+def make_structure(
+    n_neurons: int,
+    n_basis: int,
+    n_states: int,
+    *,
+    self_history: str = "coupling",
+    own_precision: float = 1.0,
+    shared_bias: bool = False,
+) -> Structure:
+    """Structure of all couplings between `n_neurons` neurons.
+
+    Parameters
+    ----------
+    n_neurons, n_basis, n_states : int
+    self_history : {"coupling", "per_state", "shared", "none"}
+        Whether a neuron's own past is a coupling like any other, stands apart (one per
+        state, or one for all states), or is excluded.
+    own_precision : float
+        Precision of the prior of a self-history that stands apart.
+    shared_bias : bool
+
+    Returns
+    -------
+    Structure
+
+    Examples
+    --------
+    >>> make_structure(2, 2, 3, self_history="shared", shared_bias=True).tied
+    array([[0, 1, 2],
+           [0, 3, 4]])
+    """
+    diagonal = np.eye(n_neurons, dtype=bool)
+    apart = self_history in ("per_state", "shared")
+    columns = []
+    if shared_bias:
+        columns.append(np.zeros((n_neurons, 1), int))
+    if self_history == "shared":
+        columns.append(1 + np.arange(n_neurons * n_basis).reshape(n_neurons, n_basis))
+        # A tied coefficient stands in every state's penalty.
+        own_precision = own_precision / n_states
+    return Structure(
+        free=~diagonal if self_history == "none" else np.ones_like(diagonal),
+        own=diagonal & apart,
+        own_precision=own_precision,
+        tied=np.concatenate(columns, axis=1) if columns else None,
+    )
