@@ -12,6 +12,7 @@ import argparse
 from pathlib import Path
 
 import options_likelihood  # noqa: F401  registers its rows
+import options_structure  # noqa: F401
 from measuring import Table, use_threads
 from option_rows import ROWS
 

@@ -13,7 +13,7 @@ from onehotglm.estimator.fitted import FittedModel
 from onehotglm.estimator.monitor import Monitor
 from onehotglm.estimator.packing import Packed
 from onehotglm.estimator.scoring import mean_rates
-from onehotglm.estimator.settings import affordable, check_settings
+from onehotglm.estimator.settings import affordable, check_settings, known_signs
 from onehotglm.estimator.validate import as_spikes
 from onehotglm.inference.em import EMConfig
 from onehotglm.inference.init import initial_coefficients, sticky_chain
@@ -74,6 +74,11 @@ class OneHotHMMGLM(FittedModel):
         ``weights_`` hold it on their diagonal, its connection type is 0.  ``"none"``: excluded.
     self_ridge : float, optional
         Precision of the prior of self-histories that stand apart. Default: `ridge`.
+    dale : None, "infer" or array of int, shape (pre,)
+        Dale's law: all couplings of a neuron onto others have one sign, in all states and for
+        all basis functions.  Signs are -1 (inhibitory) or 1 (excitatory) as given, and
+        inferred from all couplings of a neuron together where 0, or everywhere with
+        ``"infer"``.  Self-histories are no synapses: the law does not hold for them.
     ridge : float
         Precision of the weights' prior: all of it with ``prior="none"``, where learning
         starts with the other priors.
@@ -112,6 +117,10 @@ class OneHotHMMGLM(FittedModel):
     shared_connectivity_ : ndarray, shape (post, pre), or None
         Coupling common to the states: the Gaussian prior's mean, or the one-hot prior's
         expectation.
+    neuron_sign_ : ndarray of int, shape (pre,), or None
+        -1 or 1 under Dale's law: given, or the more probable sign.
+    neuron_sign_proba_ : ndarray, shape (pre,), or None
+        Probability of being excitatory.  Connection types are given `neuron_sign_`.
     bias_ : ndarray, shape (state, neuron)
     transition_matrix_ : ndarray, shape (state, next_state)
     initial_proba_ : ndarray, shape (state,)
@@ -156,6 +165,7 @@ class OneHotHMMGLM(FittedModel):
         bias: str = "per_state",
         self_history: str = "coupling",
         self_ridge: float | None = None,
+        dale: Any = None,
         ridge: float = 1.0,
         transition_concentration: float = 1.1,
         stickiness: float = 0.0,
@@ -177,6 +187,7 @@ class OneHotHMMGLM(FittedModel):
         self.bias = bias
         self.self_history = self_history
         self.self_ridge = self_ridge
+        self.dale = dale
         self.ridge = ridge
         self.transition_concentration = transition_concentration
         self.stickiness = stickiness
@@ -219,6 +230,7 @@ class OneHotHMMGLM(FittedModel):
         """
         check_settings(self.get_params())
         spikes = as_spikes(X, self.bin_size)
+        known_signs(self.dale, spikes.sizes["neuron"])
         n_bins = int((np.isfinite(spikes.values).any(-1) & (spikes["time"].values >= 0)).sum())
         if self.n_states > n_bins:
             raise InvalidInputError(
@@ -261,7 +273,10 @@ class OneHotHMMGLM(FittedModel):
             self_history=self.self_history,
             own_precision=self.ridge if self.self_ridge is None else self.self_ridge,
             shared_bias=self.bias == "shared",
+            dale=known_signs(self.dale, n_neurons),
         )
+        if self.prior != "one-hot" and structure.dale is not None:
+            structure = structure.with_sign(structure.dale)
         return Problem(
             recording=packed.recording,
             config=EMConfig(self._chunk_size, self.link, exact),
@@ -298,6 +313,9 @@ class OneHotHMMGLM(FittedModel):
         self.transition_matrix_ = np.asarray(params.transition)[np.ix_(order, order)]
         self.initial_proba_ = np.asarray(params.initial)[order]
         self.connectivity_ = self._summed_over_lags(self.weights_)
+        self.neuron_sign_ = self.neuron_sign_proba_ = None
+        if learned.signs is not None:
+            self.neuron_sign_, self.neuron_sign_proba_ = learned.signs
         self.connection_type_ = self.connection_type_proba_ = None
         self.shared_type_proba_ = self.shared_connectivity_ = None
         if isinstance(learned.prior, priors.GaussianPrior):

@@ -19,6 +19,8 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "connection_type_proba": ("state", "post", "pre", "type"),
     "shared_connectivity": ("post", "pre"),
     "shared_type_proba": ("post", "pre", "type"),
+    "neuron_sign": ("pre",),
+    "neuron_sign_proba": ("pre",),
     "bias": ("state", "neuron"),
     "transition_matrix": ("state", "next_state"),
     "initial_proba": ("state",),

@@ -44,6 +44,7 @@ def check_settings(parameters: dict[str, Any]) -> None:
             raise InvalidInputError(f"{name}={value!r}; expected an integer of at least {smallest}")
     for name, low in _NUMBERS.items():
         _check_number(name, parameters[name], low)
+    _check_signs(parameters["dale"])
     _check_self_ridge(parameters["self_ridge"], parameters["self_history"])
     n_basis = parameters["n_basis"]
     if n_basis is not None:
@@ -67,6 +68,37 @@ def _check_self_ridge(self_ridge: Any, self_history: str) -> None:
             f"leave it out with self_history={self_history!r}"
         )
     _check_number("self_ridge", self_ridge, 0.0)
+
+
+def _check_signs(dale: Any) -> None:
+    if dale is None or (isinstance(dale, str) and dale == "infer"):
+        return
+    signs = np.asarray(dale)
+    if signs.ndim != 1 or not np.isin(signs, (-1, 0, 1)).all():
+        raise InvalidInputError(
+            f"dale={dale!r}; expected None, 'infer', or for every neuron -1 (inhibitory), "
+            "1 (excitatory) or 0 (to be inferred)"
+        )
+
+
+def known_signs(dale: Any, n_neurons: int) -> np.ndarray | None:
+    """Signs of presynaptic neurons, 0 where they are to be inferred; None without Dale's law.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are not as many signs as neurons.
+    """
+    if dale is None:
+        return None
+    if isinstance(dale, str):
+        return np.zeros(n_neurons, int)
+    if len(dale) != n_neurons:
+        raise InvalidInputError(
+            f"dale holds {len(dale)} signs for {n_neurons} neurons; expected one for each, in "
+            "the order of the neurons"
+        )
+    return np.asarray(dale, int)
 
 
 def _check_number(name: str, value: Any, low: float) -> None:

@@ -17,7 +17,8 @@ import numpy as np
 from onehotglm.inference import em
 from onehotglm.inference.em import EMConfig, EMState
 from onehotglm.inference.newton import Penalty, feasible
-from onehotglm.model import priors
+from onehotglm.model import dale, priors
+from onehotglm.model.dale import Signs
 from onehotglm.model.params import from_weights
 from onehotglm.model.priors import GaussianPrior, OneHotPrior, TypePosterior, WeightPenalty
 from onehotglm.model.recording import Recording
@@ -86,6 +87,8 @@ class Learned(NamedTuple):
     prior : GaussianPrior, OneHotPrior or None
     types : TypePosterior or None
         Of the one-hot prior, before the types were fixed.
+    signs : Signs or None
+        Of the presynaptic neurons, under Dale's law.
     reason : str
         Why it stopped.
     """
@@ -94,6 +97,7 @@ class Learned(NamedTuple):
     penalty: Penalty
     prior: GaussianPrior | OneHotPrior | None
     types: TypePosterior | None
+    signs: Signs | None
     reason: str
 
 
@@ -122,7 +126,15 @@ def make_penalty(
         jnp.asarray(columns(problem.bias_precision, precision), dtype),
         jnp.asarray(columns(True, free)),
         None if structure.tied is None else jnp.asarray(structure.tied),
+        None if structure.sign is None else jnp.asarray(_column_signs(problem), jnp.int32),
     )
+
+
+def _column_signs(problem: Problem) -> np.ndarray:
+    """Signs that the coefficients keep, shape (post, column)."""
+    structure = problem.structure
+    signs = np.repeat(np.where(structure.synapse, structure.sign, 0), problem.n_basis, axis=1)
+    return np.pad(signs, ((0, 0), (1, 0)))
 
 
 def ridge_penalty(problem: Problem, n_states: int) -> Penalty:
@@ -197,6 +209,9 @@ def _inverse_diagonal(information: np.ndarray, precision: np.ndarray) -> np.ndar
 def learn(problem: Problem, state: EMState, prior: str) -> Learned:
     """Converge under the ridge and learn the prior.
 
+    Under Dale's law signs that are not given are inferred once EM has converged without
+    them, and bind the steps after that; with the one-hot prior they are learned with the types.
+
     Parameters
     ----------
     problem : Problem
@@ -208,14 +223,29 @@ def learn(problem: Problem, state: EMState, prior: str) -> Learned:
     -------
     Learned
     """
-    n_states = state.occupancy.size
-    penalty = ridge_penalty(problem, n_states)
+    penalty = ridge_penalty(problem, state.occupancy.size)
     state, reason = _converge(problem, state, penalty)
+    if prior == "one-hot":
+        return _learn_one_hot(problem, state, penalty)
+    signs = None
+    structure = problem.structure
+    if structure.dale is not None:
+        signs = dale.signs_of_weights(
+            *evidence(problem, state, penalty), structure.synapse, structure.dale
+        )
+        if (structure.dale == 0).any():
+            problem = problem._replace(structure=structure.with_sign(signs.sign))
+            penalty = ridge_penalty(problem, state.occupancy.size)
+            state, reason = _converge(problem, _allowed(state, penalty), penalty)
     if prior == "none":
-        return Learned(state, penalty, None, None, reason)
-    if prior == "gaussian":
-        return _learn_gaussian(problem, state, penalty)
-    return _learn_one_hot(problem, state, penalty)
+        return Learned(state, penalty, None, None, signs, reason)
+    return _learn_gaussian(problem, state, penalty)._replace(signs=signs)
+
+
+def _allowed(state: EMState, penalty: Penalty) -> EMState:
+    """Start anew from the nearest parameters that the penalty allows."""
+    coefficients = jnp.asarray(feasible(state.accepted.coefficients, penalty))
+    return em.init(state.accepted._replace(coefficients=coefficients))
 
 
 def _converge(problem: Problem, state: EMState, penalty: Penalty) -> tuple[EMState, str]:
@@ -267,7 +297,7 @@ def _learn_gaussian(problem: Problem, state: EMState, penalty: Penalty) -> Learn
         if stop or _moved(before, state) < ROUND_TOL:
             break
     state, reason = _converge(problem, state, penalty)
-    return Learned(state, penalty, prior, None, reason)
+    return Learned(state, penalty, prior, None, None, reason)
 
 
 def _learn_one_hot(problem: Problem, state: EMState, penalty: Penalty) -> Learned:
@@ -276,8 +306,10 @@ def _learn_one_hot(problem: Problem, state: EMState, penalty: Penalty) -> Learne
     data = evidence(problem, state, penalty)
     site = None
     for _ in range(MAX_ROUNDS):
-        types = _types(problem, prior, data)
+        types, signs = _types(problem, prior, data, problem.structure.dale)
         prior = priors.update_one_hot(prior, types)
+        if signs is not None:
+            prior = dale.with_signs(prior, signs, problem.structure.synapse)
         prior = prior._replace(type_proba=_exclude(problem, prior.type_proba))
         site = priors.damped(site, priors.moment_matched_penalty(types, *data), DAMPING)
         new = make_penalty(problem, site)
@@ -288,9 +320,12 @@ def _learn_one_hot(problem: Problem, state: EMState, penalty: Penalty) -> Learne
         if stop or _moved(before, state) < ROUND_TOL:
             reason = "interrupted" if stop else "converged"
             break
-    types = _types(problem, prior, data)
+    types, signs = _types(problem, prior, data, problem.structure.dale)
+    if signs is not None:  # connections of a neuron need one sign, not the mean over both
+        types, _ = _types(problem, prior, data, signs.sign)
     state, penalty, settled = _settle_strengths(problem, state, prior, types)
-    return Learned(state, penalty, prior, types, reason if settled == "converged" else settled)
+    reason = reason if settled == "converged" else settled
+    return Learned(state, penalty, prior, types, signs, reason)
 
 
 def _exclude(problem: Problem, type_proba: np.ndarray) -> np.ndarray:
@@ -298,9 +333,15 @@ def _exclude(problem: Problem, type_proba: np.ndarray) -> np.ndarray:
     return np.where(problem.structure.under_prior[..., None], type_proba, [0.0, 1.0, 0.0])
 
 
-def _types(problem: Problem, prior: OneHotPrior, data: Evidence) -> TypePosterior:
-    types = priors.type_posterior(prior, *data)
-    return types._replace(type_proba=_exclude(problem, types.type_proba))
+def _types(
+    problem: Problem, prior: OneHotPrior, data: Evidence, known: np.ndarray | None
+) -> tuple[TypePosterior, Signs | None]:
+    """Types of connections, and signs of neurons (pre,) where Dale's law holds."""
+    if known is None:
+        types, signs = priors.type_posterior(prior, *data), None
+    else:
+        types, signs = dale.signed_types(prior, *data, problem.structure.synapse, known)
+    return types._replace(type_proba=_exclude(problem, types.type_proba)), signs
 
 
 def _settle_strengths(
@@ -316,9 +357,7 @@ def _settle_strengths(
     allowed = np.broadcast_to(signs != 0, weights.mean.shape)
     for _ in range(FINAL_ROUNDS):
         penalty = make_penalty(problem, weights, allowed)
-        coefficients = jnp.asarray(feasible(state.accepted.coefficients, penalty))
-        state = em.init(state.accepted._replace(coefficients=coefficients))
-        state, reason = _converge(problem, state, penalty)
+        state, reason = _converge(problem, _allowed(state, penalty), penalty)
         found = np.asarray(state.accepted.weights(problem.n_basis))
         wrong = allowed & (found * signs < 0)
         if not wrong.any() or reason == "interrupted":

@@ -3,16 +3,25 @@
 Each state and neuron has its own regression; the quadratic model of its penalised
 log-likelihood is ``g' d - d' (H + D) d / 2``, where D holds the prior precisions.
 Regressions of different states meet in the coefficients that the states share.
+
+Where signs are given the step maximises the model over the coefficients that keep them,
+by block pivoting: hold at zero what would cross it, release what would rather leave it,
+until nothing changes (Portugal, Júdice & Vicente 1994, Mathematics of Computation 63:625).
+Should this not end, a projected gradient step, which improves the model wherever
+something can, stands in.
 """
 
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.scipy.linalg import cho_factor, cho_solve
 from jaxtyping import Array, Bool, Float, Int
 
 from onehotglm.inference.statistics import Curvature
+
+MAX_PIVOTS = 20
 
 
 class Penalty(NamedTuple):
@@ -27,12 +36,15 @@ class Penalty(NamedTuple):
         False holds a coefficient at zero.
     tied : int array, shape (post, tied), or None
         Columns that are the same in all states; their prior counts once per state.
+    sign : int array, shape (post, column), or None
+        1: not negative; -1: not positive; 0: any.
     """
 
     mean: Float[Array, "state post column"]
     precision: Float[Array, "state post column"]
     free: Bool[Array, "state post column"]
     tied: Int[Array, "post tied"] | None = None
+    sign: Int[Array, "post column"] | None = None
 
 
 def log_penalty(penalty: Penalty, coefficients: Float[Array, "state post column"]) -> Array:
@@ -44,6 +56,8 @@ def log_penalty(penalty: Penalty, coefficients: Float[Array, "state post column"
 def feasible(coefficients: Array | np.ndarray, penalty: Penalty) -> np.ndarray:
     """Nearest coefficients (state, post, column) that the penalty allows; not compiled."""
     allowed = np.where(penalty.free, coefficients, 0.0)
+    if penalty.sign is not None:
+        allowed = np.where(allowed * penalty.sign < 0, 0.0, allowed)
     if penalty.tied is not None:
         index = np.broadcast_to(penalty.tied, (len(allowed), *penalty.tied.shape))
         alike = np.take_along_axis(allowed, index, -1).mean(0, keepdims=True)
@@ -68,7 +82,9 @@ def newton_step(
     array, shape (state, post, column)
     """
     gradient, hessian = _penalised(curvature, penalty, coefficients)
-    return _solve(gradient, hessian, penalty.tied)
+    if penalty.sign is None:
+        return _solve(gradient, hessian, penalty.tied)
+    return _signed_step(gradient, hessian, penalty, coefficients)
 
 
 def _penalised(curvature: Curvature, penalty: Penalty, coefficients: Array):
@@ -84,13 +100,16 @@ def _penalised(curvature: Curvature, penalty: Penalty, coefficients: Array):
     return gradient, hessian + diagonal[..., None] * eye
 
 
+def _is_tied(tied: Int[Array, "post tied"], n_columns: int) -> Bool[Array, "post column"]:
+    return (tied[:, :, None] == jnp.arange(n_columns)).any(1)
+
+
 def _solve(gradient: Array, hessian: Array, tied: Array | None) -> Array:
     """Maximum of the quadratic model, tied columns moving alike in all states."""
     if tied is None:
         return cho_solve(cho_factor(hessian), gradient[..., None])[..., 0]
     n_tied = tied.shape[1]
-    is_tied = (tied[:, :, None] == jnp.arange(gradient.shape[-1])).any(1)
-    order = jnp.argsort(~is_tied, axis=-1, stable=True)
+    order = jnp.argsort(~_is_tied(tied, gradient.shape[-1]), axis=-1, stable=True)
     gradient = jnp.take_along_axis(gradient, order[None], -1)
     hessian = jnp.take_along_axis(hessian, order[None, :, :, None], -2)
     hessian = jnp.take_along_axis(hessian, order[None, :, None, :], -1)
@@ -107,3 +126,45 @@ def _solve(gradient: Array, hessian: Array, tied: Array | None) -> Array:
     alike = jnp.broadcast_to(common, (*rest.shape[:2], n_tied))
     step = jnp.concatenate([alike, rest], axis=-1)
     return jnp.take_along_axis(step, jnp.argsort(order, axis=-1)[None], -1)
+
+
+def _times(hessian: Array, move: Array) -> Array:
+    return (hessian * move[..., None, :]).sum(-1)
+
+
+def _signed_step(gradient: Array, hessian: Array, penalty: Penalty, coefficients: Array) -> Array:
+    """Maximum of the quadratic model over the coefficients of the right signs."""
+    sign = penalty.sign
+
+    def within(move):
+        return jnp.where(sign * (coefficients + move) < 0, -coefficients, move)
+
+    def solve(held):
+        fixed = jnp.where(held, -coefficients, 0.0)
+        rest = jnp.where(held, 0.0, gradient - _times(hessian, fixed))
+        eye = jnp.eye(hessian.shape[-1], dtype=hessian.dtype)
+        decoupled = jnp.where(held[..., :, None] | held[..., None, :], eye, hessian)
+        return fixed + _solve(rest, decoupled, penalty.tied)
+
+    def pivot(carry):
+        held, _, n_pivots = carry
+        move = solve(held)
+        slope = gradient - _times(hessian, move)
+        new = jnp.where(held, sign * slope <= 0, sign * (coefficients + move) < 0)
+        return new, (new != held).any(), n_pivots + 1
+
+    start = (sign != 0) & (coefficients == 0) & (sign * gradient <= 0)
+    held = lax.while_loop(
+        lambda carry: carry[1] & (carry[2] < MAX_PIVOTS), pivot, (start, True, 0)
+    )[0]
+    best = within(solve(held))
+    # The sum of a row's absolute values bounds the curvature.
+    safe = within(gradient / jnp.abs(hessian).sum(-1))
+    if penalty.tied is not None:
+        safe = jnp.where(_is_tied(penalty.tied, safe.shape[-1]), 0.0, safe)
+
+    def gain(move):
+        total = (move * (gradient - 0.5 * _times(hessian, move))).sum(-1, keepdims=True)
+        return total if penalty.tied is None else total.sum(0, keepdims=True)
+
+    return jnp.where(gain(best) >= gain(safe), best, safe)

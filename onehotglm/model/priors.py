@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import log_ndtr, softmax
+from scipy.special import log_ndtr, logsumexp
 
 Floats = NDArray[np.float64]
 _LOG_2PI = float(np.log(2 * np.pi))
@@ -130,11 +130,14 @@ class TypePosterior(NamedTuple):
     type_proba : array, shape (state, post, pre, type)
     mean, second_moment : array, shape (type, state, post, pre, basis)
         Of the weight given its type; zero for absent.
+    log_evidence : array, shape (state, post, pre)
+        Log probability of the evidence under the prior.
     """
 
     type_proba: Floats
     mean: Floats
     second_moment: Floats
+    log_evidence: Floats
 
 
 def initial_one_hot(shape: tuple[int, ...], n_basis: int) -> OneHotPrior:
@@ -174,7 +177,10 @@ def type_posterior(prior: OneHotPrior, estimate: Floats, variance: Floats) -> Ty
         seconds.append(second)
     log_proba = np.log(np.maximum(prior.type_proba, 1e-300))
     log_joint = log_proba + np.stack([e.sum(-1) for e in evidence], axis=-1)
-    return TypePosterior(softmax(log_joint, axis=-1), np.stack(means), np.stack(seconds))
+    total = logsumexp(log_joint, axis=-1, keepdims=True)
+    return TypePosterior(
+        np.exp(log_joint - total), np.stack(means), np.stack(seconds), total[..., 0]
+    )
 
 
 def slab_penalty(prior: OneHotPrior, types: NDArray[np.int_]) -> WeightPenalty:

@@ -15,24 +15,47 @@ class Structure(NamedTuple):
     ----------
     free : bool array, shape (post, pre)
         False where a coupling is excluded.
-    own : bool array, shape (post, pre)
-        Self-histories that stand outside the couplings' prior.
+    diagonal : bool array, shape (post, pre)
+        Where a neuron meets itself.
+    apart : bool
+        Self-histories stand outside the couplings' prior.
     own_precision : float
-        Of their prior around zero.
+        Precision of their prior around zero if they do.
     tied : int array, shape (post, tied), or None
         Columns of each neuron's regression (bias 0, weights from 1 on) that all states
         share.
+    dale : int array, shape (pre,), or None
+        Where Dale's law holds: -1 or 1 where a neuron's sign is known, else 0.
+    sign : int array, shape (pre,), or None
+        Signs that every step has to keep; 0 binds to none.
     """
 
     free: Flags
-    own: Flags
+    diagonal: Flags
+    apart: bool = False
     own_precision: float = 1.0
     tied: NDArray[np.int_] | None = None
+    dale: NDArray[np.int_] | None = None
+    sign: NDArray[np.int_] | None = None
+
+    @property
+    def own(self) -> Flags:
+        """Self-histories that stand apart, shape (post, pre)."""
+        return self.diagonal & self.apart
 
     @property
     def under_prior(self) -> Flags:
         """Couplings that the prior is learned from and holds for, shape (post, pre)."""
         return self.free & ~self.own
+
+    @property
+    def synapse(self) -> Flags:
+        """Couplings between different neurons, shape (post, pre): those under Dale's law."""
+        return self.free & ~self.diagonal
+
+    def with_sign(self, sign: NDArray[np.int_]) -> "Structure":
+        """Bind every step to signs (pre,), unless none is known."""
+        return self._replace(sign=sign if sign.any() else None)
 
 
 def make_structure(
@@ -43,6 +66,7 @@ def make_structure(
     self_history: str = "coupling",
     own_precision: float = 1.0,
     shared_bias: bool = False,
+    dale: NDArray[np.int_] | None = None,
 ) -> Structure:
     """Structure of all couplings between `n_neurons` neurons.
 
@@ -55,6 +79,8 @@ def make_structure(
     own_precision : float
         Precision of the prior of a self-history that stands apart.
     shared_bias : bool
+    dale : int array, shape (pre,), optional
+        Signs that are known, 0 for those that are not, where Dale's law holds.
 
     Returns
     -------
@@ -67,7 +93,6 @@ def make_structure(
            [0, 3, 4]])
     """
     diagonal = np.eye(n_neurons, dtype=bool)
-    apart = self_history in ("per_state", "shared")
     columns = []
     if shared_bias:
         columns.append(np.zeros((n_neurons, 1), int))
@@ -77,7 +102,9 @@ def make_structure(
         own_precision = own_precision / n_states
     return Structure(
         free=~diagonal if self_history == "none" else np.ones_like(diagonal),
-        own=diagonal & apart,
+        diagonal=diagonal,
+        apart=self_history in ("per_state", "shared"),
         own_precision=own_precision,
         tied=np.concatenate(columns, axis=1) if columns else None,
+        dale=dale,
     )

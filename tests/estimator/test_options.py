@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from onehotglm import ConvergenceWarning, OneHotHMMGLM
+from onehotglm import ConvergenceWarning, InvalidInputError, OneHotHMMGLM
 from onehotglm.estimator import monitor
 from onehotglm.kernels.history import make_basis
 from tests.estimator.conftest import BIN_SIZE, quietly_fit
@@ -113,6 +113,29 @@ def test_self_ridge(fit):
     weak, strong = (fit(self_history="per_state", self_ridge=r) for r in (0.1, 1000.0))
     own = [np.abs(np.einsum("snn->sn", model.connectivity_)).mean() for model in (weak, strong)]
     assert own[1] < 0.1 * own[0]
+
+
+@pytest.mark.parametrize("prior", [pytest.param("none", marks=pytest.mark.slow), "one-hot"])
+def test_dale(fit, base, prior, tmp_path):
+    between = ~np.eye(4, dtype=bool)
+    assert base.neuron_sign_ is None
+    model = fit(dale="infer", prior=prior)
+    assert set(model.neuron_sign_) <= {-1, 1}
+    np.testing.assert_array_equal(model.neuron_sign_ > 0, model.neuron_sign_proba_ >= 0.5)
+    assert ((model.connectivity_ * model.neuron_sign_)[:, between] >= 0).all()
+    # In the simulation neuron 2 inhibits and the others excite.
+    np.testing.assert_array_equal(model.neuron_sign_, [1, 1, -1, 1])
+    given = fit(dale=-model.neuron_sign_, prior=prior)
+    np.testing.assert_array_equal(given.neuron_sign_, -model.neuron_sign_)
+    assert ((given.connectivity_ * given.neuron_sign_)[:, between] >= 0).all()
+    again = OneHotHMMGLM.load(given.save(tmp_path / "fit.nc"))
+    np.testing.assert_array_equal(again.neuron_sign_, given.neuron_sign_)
+    np.testing.assert_array_equal(again.dale, given.dale)
+
+
+def test_as_many_signs_as_neurons(fit):
+    with pytest.raises(InvalidInputError, match="dale holds 3 signs for 4 neurons"):
+        fit(dale=[1, 1, -1])
 
 
 def test_ridge(fit, base):

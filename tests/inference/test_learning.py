@@ -109,6 +109,46 @@ def test_self_history_apart_has_its_own_penalty_and_no_type(prior, self_history)
         np.testing.assert_array_equal(learned.types.type_proba[:, ~NO_SELF], [[[0, 1, 0]] * 3] * 2)
 
 
+def dale_problem(given, prior, **changes):
+    problem = make_problem(SESSIONS, structure={"dale": np.array(given)}, **changes)
+    structure = problem.structure
+    bound = structure if prior == "one-hot" else structure.with_sign(structure.dale)
+    return problem._replace(structure=bound)
+
+
+@pytest.mark.parametrize("prior", ["none", "gaussian", "one-hot"])
+@pytest.mark.parametrize("given", [(1, -1, 1), (0, -1, 0)])
+def test_under_dales_law_all_couplings_of_a_neuron_have_its_sign(prior, given):
+    problem = dale_problem(given, prior)
+    learned = learn(problem, started(problem), prior)
+    sign = learned.signs.sign
+    known = np.array(given) != 0
+    np.testing.assert_array_equal(sign[known], np.array(given)[known])
+    np.testing.assert_array_equal(learned.signs.proba[known], sign[known] > 0)
+    signed = np.asarray(learned.state.accepted.weights(len(BASIS))) * sign[:, None]
+    assert (signed[:, NO_SELF] >= 0).all()
+    if prior != "one-hot":
+        assert (signed[:, NO_SELF] > 0).any()
+        # Self-histories are free.
+        assert (signed[:, ~NO_SELF] < 0).any()
+
+
+def test_the_objective_never_falls_under_given_signs():
+    objectives = []
+
+    def on_step(state):
+        objectives.append(float(state.objective))
+        return False
+
+    problem = dale_problem((1, -1, 1), "none", on_step=on_step, tol=1e-12)
+    learned = learn(problem, started(problem), "none")
+    assert len(objectives) > 20
+    assert np.diff(objectives).min() > -1e-9
+    # Nothing that may move is left to gain.
+    free = learn(make_problem(SESSIONS, tol=1e-12), started(problem), "none")
+    assert float(learned.state.objective) < float(free.state.objective)
+
+
 @pytest.mark.parametrize("prior", ["none", "gaussian", "one-hot"])
 def test_shared_biases_stay_shared(prior):
     problem = make_problem(SESSIONS, structure={"shared_bias": True})

@@ -3,7 +3,10 @@
 import jax
 import numpy as np
 import pytest
+from hypothesis import given, settings, strategies as st
+from scipy.optimize import lsq_linear
 
+from onehotglm.inference import newton
 from onehotglm.inference.newton import Penalty, feasible, log_penalty, newton_step
 from onehotglm.inference.statistics import Curvature
 
@@ -89,6 +92,65 @@ def test_nothing_known_and_a_flat_prior_leave_a_silent_neuron_where_it_is(tied):
     np.testing.assert_array_equal(move[:, 1], 0)
 
 
+def signed_problem(seed, tied=None):
+    curvature, penalty, coefficients = make_problem(seed, 0.2, tied)
+    sign = np.random.default_rng(seed).choice([-1, 0, 1], SHAPE[1:])
+    sign[:, 0] = 0
+    if tied is not None:
+        np.put_along_axis(sign, tied, 0, -1)
+    # Strong enough that the best step without signs breaks many.
+    curvature = curvature._replace(gradient=10 * curvature.gradient)
+    penalty = penalty._replace(sign=sign)
+    return curvature, penalty, feasible(coefficients, penalty)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_signed_step_is_the_best_that_keeps_the_signs(seed):
+    curvature, penalty, coefficients = signed_problem(seed)
+    gradient, hessian = penalised(curvature, penalty, coefficients)
+    move = np.asarray(step(curvature, penalty, coefficients))
+    moved = coefficients + move
+    assert (moved * penalty.sign >= 0).all()
+    np.testing.assert_array_equal(move[~penalty.free], 0)
+    low = np.where(penalty.sign > 0, 0, -np.inf)
+    high = np.where(penalty.sign < 0, 0, np.inf)
+    for index in np.ndindex(SHAPE[:2]):
+        free = np.flatnonzero(penalty.free[index])
+        root = np.linalg.cholesky(hessian[index][np.ix_(free, free)])
+        centre = root.T @ coefficients[index][free] + np.linalg.solve(root, gradient[index][free])
+        bounds = low[index[1], free] - 1e-300, high[index[1], free] + 1e-300
+        best = lsq_linear(root.T, centre, bounds, method="bvls", tol=1e-12).x
+        np.testing.assert_allclose(moved[index][free], best, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("tied", TIED.values(), ids=TIED)
+def test_signed_step_with_tied_columns_improves_and_cannot_be_improved(tied):
+    curvature, penalty, coefficients = signed_problem(6, tied)
+    gradient, hessian = penalised(curvature, penalty, coefficients)
+    move = np.asarray(step(curvature, penalty, coefficients))
+    assert (((coefficients + move) * penalty.sign) >= 0).all()
+    slope = gradient - np.einsum("snpq,snq->snp", hessian, move)
+    is_tied = np.zeros(SHAPE[1:], bool)
+    np.put_along_axis(is_tied, tied, True, -1)
+    np.testing.assert_allclose(slope.sum(0)[is_tied], 0, atol=1e-3)
+    at_border = (penalty.sign != 0) & (coefficients + move == 0)
+    assert at_border.any()
+    inside = penalty.free & ~at_border & ~is_tied
+    np.testing.assert_allclose(slope[inside], 0, atol=1e-3)
+    assert ((slope * penalty.sign)[penalty.free & at_border] <= 1e-6).all()
+
+
+def test_where_pivots_run_out_the_step_still_improves(monkeypatch):
+    monkeypatch.setattr(newton, "MAX_PIVOTS", 0)
+    curvature, penalty, coefficients = signed_problem(8)
+    gradient, hessian = penalised(curvature, penalty, coefficients)
+    move = np.asarray(newton_step(curvature, penalty, coefficients))
+    assert (((coefficients + move) * penalty.sign) >= 0).all()
+    gain = (move * gradient).sum(-1) - 0.5 * np.einsum("snp,snpq,snq->sn", move, hessian, move)
+    assert (gain > 0).all()
+
+
 def test_feasible_is_what_the_penalty_allows():
     _, penalty, _ = make_problem(5, 0.4, TIED["two"])
     some = np.random.default_rng(0).normal(size=SHAPE)
@@ -97,6 +159,10 @@ def test_feasible_is_what_the_penalty_allows():
     np.testing.assert_array_equal(allowed[:, 1, 3], some[:, 1, 3].mean())
     np.testing.assert_array_equal(allowed[:, 1, 1], np.where(penalty.free, some, 0)[:, 1, 1])
     np.testing.assert_array_equal(feasible(allowed, penalty), allowed)
+    signed = penalty._replace(tied=None, sign=np.ones(SHAPE[1:], int))
+    np.testing.assert_array_equal(
+        feasible(some, signed), np.where(penalty.free, np.maximum(some, 0), 0)
+    )
 
 
 def test_log_penalty_is_a_normal_density_up_to_a_constant():
