@@ -5,6 +5,7 @@ runs the examples of the docstrings.
 """
 
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ def test_options_of_the_command_line_exist(path: Path) -> None:
 def test_the_reference_lists_every_public_name() -> None:
     listed = set(re.findall(r"^   ([\w.]+)$", (ROOT / "docs/api/index.rst").read_text(), re.M))
     public = set(onehotglm.__all__) - {"__version__", *onehotglm._MODULES}
-    for module in ("io", "plots", "report", "simulate"):
-        names = getattr(onehotglm, module).__all__
+    for module in ("io", "networks.bdh", "plots", "report", "simulate"):
+        names = import_module(f"onehotglm.{module}").__all__
         public |= {f"{module}.{name}" for name in names if name not in onehotglm.__all__}
     assert listed == public

@@ -24,6 +24,7 @@ from onehotglm.plots.recovery import (
 )
 from onehotglm.plots.states import plot_posterior, plot_raster, plot_state_strip, plot_states
 from onehotglm.plots.style import coupling_colormap, state_colors, style
+from onehotglm.plots.text import plot_text_strength
 from onehotglm.plots.transitions import (
     plot_dwell_times,
     plot_occupancy,
@@ -50,6 +51,7 @@ __all__ = [
     "plot_scores",
     "plot_state_strip",
     "plot_states",
+    "plot_text_strength",
     "plot_time_rescaling",
     "plot_transition_matrix",
     "plot_type_confusion",

@@ -1,0 +1,58 @@
+"""Rotation of neurons by pairs: how the linear attention knows of time.
+
+Neuron i and neuron ``i + n/2`` of a head are turned together by an angle that grows
+with the position; the scalar product of two rotated activities then depends on the
+time between them.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+THETA = 2.0**16
+"""Ratio of the fastest to the slowest rotation, about."""
+
+
+def frequencies(n_neurons: int) -> np.ndarray:
+    """Compute the speed of each pair of neurons, turns per token.
+
+    Parameters
+    ----------
+    n_neurons : int
+        Neurons of one head, an even number.
+
+    Returns
+    -------
+    ndarray, shape (n_neurons // 2,)
+        ``THETA ** (-2 i / n_neurons) / (2 pi)`` for pair i.
+
+    Examples
+    --------
+    >>> (2 * np.pi * frequencies(4)).tolist()
+    [1.0, 0.00390625]
+    """
+    return THETA ** (-2 * np.arange(n_neurons // 2) / n_neurons) / (2 * np.pi)
+
+
+def rotate(
+    activity: Float[Array, "... neuron"], position: Int[Array, "..."]
+) -> Float[Array, "... neuron"]:
+    """Turn each pair of neurons by the angle of a position.
+
+    Parameters
+    ----------
+    activity : array, shape (..., neuron)
+        Of one head, or several.
+    position : int array, shape (...)
+        Number of the token; broadcasts against the axes before `neuron`.
+
+    Returns
+    -------
+    array, shape (..., neuron)
+    """
+    n_pairs = activity.shape[-1] // 2
+    cycles = jnp.asarray(frequencies(activity.shape[-1]), activity.dtype)
+    phase = jnp.mod(jnp.asarray(position, activity.dtype)[..., None] * cycles, 1)
+    cos, sin = jnp.cos(2 * np.pi * phase), jnp.sin(2 * np.pi * phase)
+    first, second = activity[..., :n_pairs], activity[..., n_pairs:]
+    return jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
