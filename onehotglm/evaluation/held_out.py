@@ -7,8 +7,9 @@ import xarray as xr
 
 from onehotglm.errors import InvalidInputError
 from onehotglm.estimator.validate import as_spikes
+from onehotglm.evaluation.stretches import Stretches, cut_stretches
 from onehotglm.io.binning import make_grid
-from onehotglm.io.spikes import n_lead_in, session_lengths, spikes_array
+from onehotglm.io.spikes import session_lengths
 
 
 class Scorer(Protocol):
@@ -83,42 +84,8 @@ def split_blocks(
             f"no session lasts a whole block of {block_length:g} s; choose a shorter "
             "block_length or keep_short=True"
         )
-    per_block = [np.asarray(x)[kept] for x in grid[:4]]
-    grid = grid._replace(**dict(zip(grid._fields[:4], per_block, strict=True)))
-    coords = {
-        str(name): coord.values[grid.interval]
-        for name, coord in spikes.coords.items()
-        if coord.dims == ("session",) and name not in ("session", "session_start")
-    }
-    coords["parent_session"] = spikes["session"].values[grid.interval]
-    counts = _cut(spikes, grid.interval, grid.first_bin, grid.n_time_bins, n_history_bins)
-    neuron = spikes["neuron"].values
-    blocks = spikes_array(counts, neuron, grid, n_history_bins, coords, spikes.attrs)
-    return blocks if has_clock else blocks.drop_vars("session_start")
-
-
-def _cut(
-    spikes: xr.DataArray,
-    session: np.ndarray,
-    first_bin: np.ndarray,
-    n_time_bins: np.ndarray,
-    n_history_bins: int,
-) -> np.ndarray:
-    """Cut stretches with their lead-in, shape (stretch, time, neuron)."""
-    lead_in = n_lead_in(spikes)
-    # Zeros before everything that was recorded.
-    before = max(n_history_bins - lead_in, 0)
-    values = np.pad(spikes.values, ((0, 0), (before, 0), (0, 0)))
-    n_time = n_history_bins + int(n_time_bins.max())
-    counts = np.full((len(session), n_time, values.shape[2]), np.nan, np.float32)
-    for row, (parent, first, length) in enumerate(
-        zip(session, first_bin, n_time_bins, strict=True)
-    ):
-        begin = before + lead_in + first - n_history_bins
-        counts[row, : n_history_bins + length] = values[
-            parent, begin : begin + n_history_bins + length
-        ]
-    return counts
+    blocks = Stretches(grid.interval[kept], grid.first_bin[kept], grid.n_time_bins[kept])
+    return cut_stretches(spikes, blocks, n_history_bins)
 
 
 def hold_out(spikes: xr.DataArray, every: int = 5) -> tuple[xr.DataArray, xr.DataArray | None]:

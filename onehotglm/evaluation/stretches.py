@@ -1,0 +1,77 @@
+"""Stretches of sessions, cut out with the history that really came before them."""
+
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from onehotglm.io.binning import SessionGrid
+from onehotglm.io.spikes import n_lead_in, spikes_array
+
+
+class Stretches(NamedTuple):
+    """Ranges of bins of sessions.
+
+    Attributes
+    ----------
+    session : int array, shape (stretch,)
+        Which session, by position.
+    first_bin, n_time_bins : int array, shape (stretch,)
+        Counted from the session's first bin after the lead-in.
+    """
+
+    session: np.ndarray
+    first_bin: np.ndarray
+    n_time_bins: np.ndarray
+
+
+def cut_stretches(spikes: xr.DataArray, stretches: Stretches, n_history_bins: int) -> xr.DataArray:
+    """Make every stretch a session.
+
+    Parameters
+    ----------
+    spikes : DataArray, dims (session, time, neuron)
+        From `as_spikes`.
+    stretches : Stretches
+        At least one.
+    n_history_bins : int
+        Lead-in bins of every stretch, at negative times: the counts of the same session that
+        really came before, zeros before its first bin.
+
+    Returns
+    -------
+    DataArray, dims (session, time, neuron)
+        In the order of the stretches; the shorter are padded with NaN.  `parent_session` says
+        which session it was cut from; other coordinates of the sessions are kept, and
+        `session_start` moves along.
+    """
+    parent = np.asarray(stretches.session)
+    has_clock = "session_start" in spikes.coords
+    start = spikes["session_start"].values if has_clock else np.zeros(spikes.sizes["session"])
+    grid = SessionGrid(start[parent], *stretches[1:], parent, float(spikes.attrs["bin_size"]))
+    coords = {
+        str(name): coord.values[parent]
+        for name, coord in spikes.coords.items()
+        if coord.dims == ("session",) and name not in ("session", "session_start")
+    }
+    coords["parent_session"] = spikes["session"].values[parent]
+    counts = _cut(spikes, stretches, n_history_bins)
+    neuron = spikes["neuron"].values
+    blocks = spikes_array(counts, neuron, grid, n_history_bins, coords, spikes.attrs)
+    return blocks if has_clock else blocks.drop_vars("session_start")
+
+
+def _cut(spikes: xr.DataArray, stretches: Stretches, n_history_bins: int) -> np.ndarray:
+    """Cut the counts with their lead-in, shape (stretch, time, neuron)."""
+    lead_in = n_lead_in(spikes)
+    # Zeros before everything that was recorded.
+    before = max(n_history_bins - lead_in, 0)
+    values = np.pad(spikes.values, ((0, 0), (before, 0), (0, 0)))
+    n_time = n_history_bins + int(np.max(stretches.n_time_bins))
+    counts = np.full((len(stretches.session), n_time, values.shape[2]), np.nan, np.float32)
+    for row, (parent, first, length) in enumerate(zip(*stretches, strict=True)):
+        begin = before + lead_in + first - n_history_bins
+        counts[row, : n_history_bins + length] = values[
+            parent, begin : begin + n_history_bins + length
+        ]
+    return counts
