@@ -15,6 +15,7 @@ from onehotglm.estimator.packing import Packed
 from onehotglm.estimator.scoring import mean_rates
 from onehotglm.estimator.settings import affordable, check_settings, known_signs
 from onehotglm.estimator.validate import as_spikes
+from onehotglm.inference.complexity import effective_parameters
 from onehotglm.inference.em import EMConfig
 from onehotglm.inference.init import initial_coefficients, sticky_chain
 from onehotglm.inference.learning import Learned, Problem, learn, ridge_penalty
@@ -131,6 +132,9 @@ class OneHotHMMGLM(FittedModel):
         Nats per bin after every accepted EM step since the best start was chosen.  While a
         prior is learned each step has its own objective, and the likelihood of the training
         data falls as the prior takes hold.
+    n_parameters_ : float
+        Effective number of parameters under the prior, see
+        `onehotglm.inference.complexity.effective_parameters`.
     n_iter_ : int
     converged_ : bool
     stop_reason_ : str
@@ -256,6 +260,7 @@ class OneHotHMMGLM(FittedModel):
             start = best_start(problem, self._starts(problem))
             monitor.start_over()
             learned = learn(problem, start, self.prior)
+        self.n_parameters_ = effective_parameters(problem, learned)
         self.log_likelihood_path_, self.objective_path_ = monitor.paths
         self.n_iter_ = len(self.log_likelihood_path_)
         self.stop_reason_ = "interrupted" if monitor.interrupted else learned.reason

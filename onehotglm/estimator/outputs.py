@@ -31,7 +31,7 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "objective_path": ("iteration",),
 }
 # fitted attributes that are single values
-SCALARS = ("bin_size", "n_iter", "converged", "stop_reason")
+SCALARS = ("bin_size", "n_parameters", "n_iter", "converged", "stop_reason")
 
 _ATTRS = {
     "connectivity": {"units": "Δη per spike", "long_name": "coupling summed over lags"},
