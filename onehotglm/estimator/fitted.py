@@ -116,6 +116,27 @@ class FittedModel(BaseEstimator):
         total = np.bincount(packed.session, per_bin, minlength=spikes.sizes["session"])
         return xr.DataArray(total, {"session": spikes["session"]}, attrs={"units": "nats"})
 
+    def path_log_proba(self, X: Any) -> xr.DataArray:
+        """Log-probability, given the counts, of the sequence that `predict_states` returns.
+
+        Near zero where states are told apart with certainty.
+
+        Parameters
+        ----------
+        X : as in `fit`
+
+        Returns
+        -------
+        DataArray, dims (session,)
+            Nats, at most 0.
+        """
+        spikes, packed = self._input(X)
+        with self._precision():
+            flat = decode.path_log_proba(self._params(), packed.recording, **self._options)
+            per_bin = np.asarray(flat, float)[packed.position]
+        total = np.bincount(packed.session, per_bin, minlength=spikes.sizes["session"])
+        return xr.DataArray(total, {"session": spikes["session"]}, attrs={"units": "nats"})
+
     def score(self, X: Any, y: None = None) -> float:
         """Bits per spike gained over the training data's mean rates.
 

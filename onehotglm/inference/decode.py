@@ -53,6 +53,25 @@ def most_likely_path(
 
 
 @partial(jax.jit, static_argnames=("size", "link"))
+def path_log_proba(
+    params: Params, recording: Recording, *, size: int, link: str
+) -> Float[Array, " time"]:
+    """Log-probability of the most likely path given all counts, bin by bin.
+
+    ``log p(x_t, z_t | z_{t-1}) - log p(x_t | x_1..x_{t-1})``: only sums over whole sessions
+    mean something.  Parameters as in `smoothed`.
+    """
+    log_lik = _all_log_likelihoods(params, recording, size, link)
+    starts = recording.chain_starts
+    chain = params.initial, params.transition
+    path = hmm_scan.most_likely_path(*chain, log_lik, starts)
+    normalizers = hmm_scan.filter_states(*chain, log_lik, starts).log_normalizers
+    arrival = jnp.where(starts, params.initial[path], params.transition[jnp.roll(path, 1), path])
+    joint = jnp.log(arrival) + jnp.take_along_axis(log_lik, path[:, None], axis=1)[:, 0]
+    return jnp.where(recording.modelled, joint - normalizers, 0.0)
+
+
+@partial(jax.jit, static_argnames=("size", "link"))
 def predicted_rates(
     params: Params, recording: Recording, *, size: int, link: str
 ) -> Float[Array, "time neuron"]:

@@ -74,3 +74,11 @@ def test_rates_are_expected_given_the_past(params):
                 weights = last @ params.transition
             per_state = LINKS["softplus"](params.coefficients @ design_of(counts)[t])
             np.testing.assert_allclose(found[t], weights @ per_state, rtol=1e-10)
+
+
+def test_log_proba_is_that_of_the_most_likely_path(params):
+    flat = decode.path_log_proba(on_device(params), packed(SESSIONS).recording, **OPTIONS)
+    for counts, per_bin in zip(SESSIONS, per_session(flat), strict=True):
+        _, joint = paths_of(counts, params)
+        np.testing.assert_allclose(per_bin.sum(), joint.max() - logsumexp(joint), rtol=1e-10)
+    assert (np.asarray(flat)[11:] == 0).all()
