@@ -20,6 +20,7 @@ _PUBLIC = {
     "OneHotGLMError": "errors",
     "OneHotHMMGLM": "estimator.onehot_hmm_glm",
     "ReportContent": "report",
+    "StateSelection": "evaluation",
     "block_interval": "evaluation",
     "citation": "references",
     "describe_nwb": "io",
@@ -30,6 +31,7 @@ _PUBLIC = {
     "recovery": "evaluation",
     "reorder_states": "estimator.match",
     "save_nwb": "io",
+    "select_n_states": "evaluation",
     "simulate_from": "simulate",
     "simulate_population": "simulate",
     "split_blocks": "evaluation",
@@ -54,8 +56,10 @@ if TYPE_CHECKING:
     )
     from onehotglm.estimator.onehot_hmm_glm import OneHotHMMGLM as OneHotHMMGLM
     from onehotglm.evaluation import (
+        StateSelection as StateSelection,
         block_interval as block_interval,
         recovery as recovery,
+        select_n_states as select_n_states,
         split_blocks as split_blocks,
         true_model as true_model,
     )

@@ -8,13 +8,16 @@ from onehotglm.evaluation.held_out import (
     resampled_interval,
     split_blocks,
 )
+from onehotglm.evaluation.select import StateSelection, select_n_states
 
 __all__ = [
     "Scorer",
+    "StateSelection",
     "block_interval",
     "hold_out",
     "recovery",
     "resampled_interval",
+    "select_n_states",
     "split_blocks",
     "true_model",
 ]

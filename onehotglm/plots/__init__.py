@@ -22,6 +22,7 @@ from onehotglm.plots.recovery import (
     plot_recovery,
     plot_type_confusion,
 )
+from onehotglm.plots.selection import plot_selection
 from onehotglm.plots.states import plot_posterior, plot_raster, plot_state_strip, plot_states
 from onehotglm.plots.style import coupling_colormap, state_colors, style
 from onehotglm.plots.text import plot_text_strength
@@ -49,6 +50,7 @@ __all__ = [
     "plot_raster",
     "plot_recovery",
     "plot_scores",
+    "plot_selection",
     "plot_state_strip",
     "plot_states",
     "plot_text_strength",
