@@ -76,6 +76,15 @@ class Decoder(BaseEstimator, ABC):
     def n_parameters_(self) -> int:
         """Number of fitted parameters."""
 
+    @property
+    def readings_(self) -> dict[str, xr.DataArray]:
+        """Every connectivity (post, pre) that the fit offers, by what it is.
+
+        The first is ``"effective"``, the mean Jacobian that all decoders have; a model
+        with couplings of its own adds them.
+        """
+        return {"effective": self.connectivity_}
+
     def log_likelihood(self, spikes: xr.DataArray) -> xr.DataArray:
         """Log-likelihood of each session under the predicted rates.
 

@@ -85,19 +85,14 @@ def effective_connectivity(
     array([0., 3.])
     """
     spikes = check_spikes(spikes)
-    if n_lags < 1 or chunk_size < 1:
-        raise InvalidInputError(f"n_lags={n_lags}, chunk_size={chunk_size}: both must be above 0")
+    if chunk_size < 1:
+        raise InvalidInputError(f"chunk_size={chunk_size}, but it must be at least 1")
+    check_lags(spikes, n_lags)
     counts = np.asarray(spikes.values, np.float32)
     observed = np.asarray(np.isfinite(counts).any(axis=2))
     scored = observed.copy()
     if "time" in spikes.coords:
         scored[:, spikes["time"].values < 0] = False
-    longest = int(observed.sum(axis=1).max())
-    if longest <= n_lags:
-        raise InvalidInputError(
-            f"the longest session has {longest} bins, too few for n_lags={n_lags}; give longer "
-            "sessions or fewer lags"
-        )
     keys = jax.random.split(as_key(random_state), len(counts) + 1)
     sums, n_terms = [], []
     for session, key in enumerate(keys[1:]):
@@ -113,6 +108,29 @@ def effective_connectivity(
         sums.append(np.asarray(found[0]))
         n_terms.append(np.asarray(found[1]))
     return _summarise(np.stack(sums), np.stack(n_terms), spikes, keys[0], n_bootstrap)
+
+
+def check_lags(spikes: xr.DataArray, n_lags: int) -> None:
+    """Raise unless some session has more bins than lags; before a fit, not after it.
+
+    Parameters
+    ----------
+    spikes : DataArray, dims (session, time, neuron)
+    n_lags : int
+
+    Raises
+    ------
+    InvalidInputError
+        If there are no lags, or too few bins.
+    """
+    if n_lags < 1:
+        raise InvalidInputError(f"n_lags={n_lags}, but it must be at least 1")
+    longest = int(np.isfinite(spikes.values).any(axis=2).sum(axis=1).max())
+    if longest <= n_lags:
+        raise InvalidInputError(
+            f"the longest session has {longest} bins, too few for n_lags={n_lags}; give longer "
+            "sessions or fewer lags"
+        )
 
 
 @eqx.filter_jit

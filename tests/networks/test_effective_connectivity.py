@@ -126,7 +126,8 @@ def test_second_call_of_a_module_traces_nothing(spikes):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_lags": 0}, "n_lags=0, chunk_size=32: both must be above 0"),
+        ({"n_lags": 0}, "n_lags=0, but it must be at least 1"),
+        ({"chunk_size": 0}, "chunk_size=0, but it must be at least 1"),
         ({"n_lags": 40}, "the longest session has 40 bins, too few for n_lags=40"),
     ],
 )

@@ -11,7 +11,7 @@ from onehotglm.errors import InvalidInputError
 from onehotglm.estimator.scoring import mean_rates, modelled
 from onehotglm.kernels.emissions import LINKS
 from onehotglm.networks.base import Decoder, check_spikes
-from onehotglm.networks.effective_connectivity import effective_connectivity
+from onehotglm.networks.effective_connectivity import check_lags, effective_connectivity
 from onehotglm.networks.keys import as_key
 from onehotglm.networks.rnn.spiking import (
     RatesInHz,
@@ -153,6 +153,7 @@ class RNNDecoder(Decoder):
         del y
         spikes = check_spikes(spikes)
         self._check_parameters()
+        check_lags(spikes, self.n_lags)
         self.mean_rates_ = mean_rates(spikes)
         for_split, for_network, for_training, for_signs = jax.random.split(
             as_key(self.random_state), 4
