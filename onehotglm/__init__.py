@@ -14,16 +14,21 @@ __version__ = "0.1.0"
 
 # public name -> module that defines it
 _PUBLIC = {
+    "Comparison": "comparison",
     "ConvergenceWarning": "errors",
     "DataFileError": "errors",
     "InvalidInputError": "errors",
     "OneHotGLMError": "errors",
     "OneHotHMMGLM": "estimator.onehot_hmm_glm",
+    "RNNDecoder": "networks.rnn",
+    "RNNGenerator": "networks.rnn",
     "ReportContent": "report",
     "StateSelection": "evaluation",
     "block_interval": "evaluation",
     "citation": "references",
+    "compare": "comparison",
     "describe_nwb": "io",
+    "effective_connectivity": "networks.effective_connectivity",
     "load_nwb": "io",
     "make_connectome": "simulate",
     "match_couplings": "estimator.match",
@@ -38,11 +43,12 @@ _PUBLIC = {
     "true_model": "evaluation",
     "write_report": "report",
 }
-_MODULES = ("errors", "io", "kernels", "plots", "report", "simulate")
+_MODULES = ("comparison", "errors", "io", "kernels", "networks", "plots", "report", "simulate")
 
 __all__ = [*_PUBLIC, *_MODULES, "__version__"]
 
 if TYPE_CHECKING:
+    from onehotglm.comparison import Comparison as Comparison, compare as compare
     from onehotglm.errors import (
         ConvergenceWarning as ConvergenceWarning,
         DataFileError as DataFileError,
@@ -68,6 +74,10 @@ if TYPE_CHECKING:
         load_nwb as load_nwb,
         save_nwb as save_nwb,
     )
+    from onehotglm.networks.effective_connectivity import (
+        effective_connectivity as effective_connectivity,
+    )
+    from onehotglm.networks.rnn import RNNDecoder as RNNDecoder, RNNGenerator as RNNGenerator
     from onehotglm.references import citation as citation
     from onehotglm.report import ReportContent as ReportContent, write_report as write_report
     from onehotglm.simulate import (

@@ -1,4 +1,4 @@
-"""The command line: ``onehotglm demo | fit | simulate | info``.
+"""The command line: ``onehotglm demo | fit | compare | simulate | info``.
 
 Commands only speak with the user; `onehotglm.workflow` does the work.
 """
@@ -16,6 +16,8 @@ _Command = Callable[..., Any]
 _PRIORS = ("none", "gaussian", "one-hot")
 _MODEL_PARAMETERS = ("n_states", "link", "n_lags", "basis", "n_basis", "n_init", "random_state")
 _LINKS = ("softplus", "exp", "sigmoid", "log1p_softplus", "sqrt_softplus")
+# True past of each block that all decoders of a comparison may read.
+_HISTORY_OF_DECODERS = 10
 _FAMILIES = ("random", "distance", "small_world", "modular", "scale_free", "published")
 
 
@@ -125,6 +127,7 @@ def main() -> None:
     onehotglm demo                     see it work on a recording that it generates
     onehotglm info session.nwb         what a recording holds
     onehotglm fit session.nwb --epochs run --n-states 5 --out results/session
+    onehotglm compare session.nwb --epochs run --n-states 5
     """  # noqa: D301
 
 
@@ -143,58 +146,64 @@ def info(file: Path) -> None:
     click.echo(str(describe_nwb(file)))
 
 
-@main.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option(
+_out_option = click.option(
     "--out",
     type=click.Path(path_type=Path),
     help="Result folder.  [default: results/ and the name of FILE]",
     show_default=False,
 )
-@click.option("--bin-size", type=float, default=0.02, help="Width of a bin in seconds.")
-@click.option(
-    "--epochs",
-    multiple=True,
-    help="Tag of the epochs to read, or the name of a table of intervals; may be repeated. "
-    "`onehotglm info FILE` lists them.  [default: the whole recording]",
-    show_default=False,
+_recording_options = _options(
+    click.option("--bin-size", type=float, default=0.02, help="Width of a bin in seconds."),
+    click.option(
+        "--epochs",
+        multiple=True,
+        help="Tag of the epochs to read, or the name of a table of intervals; may be repeated. "
+        "`onehotglm info FILE` lists them.  [default: the whole recording]",
+        show_default=False,
+    ),
+    click.option(
+        "--trials",
+        help="Read the trials in this table of intervals instead, each as a session.",
+    ),
+    click.option(
+        "--align-to", default="start_time", help="Column with the time that trials are aligned to."
+    ),
+    click.option(
+        "--window",
+        type=float,
+        nargs=2,
+        help="Seconds before (negative) and after that time where a trial starts and stops.",
+    ),
+    click.option(
+        "--session-length",
+        type=float,
+        default=20.0,
+        help="Cut epochs into sessions of this many seconds, so that whole ones can be held out; "
+        "0 leaves them whole. Trials are never cut.",
+    ),
+    click.option(
+        "--holdout",
+        type=click.IntRange(min=0),
+        default=5,
+        help="Hold out every so-many-th session for the scores; 0 fits all.",
+    ),
+    click.option(
+        "--units",
+        callback=_numbers,
+        help="Ids of the units to read, with commas between.  [default: all]",
+        show_default=False,
+    ),
+    click.option("--quality", help="Read units whose column `quality` has this value."),
+    click.option(
+        "--min-rate", type=float, default=0.05, help="Leave out units that fire less than this, Hz."
+    ),
 )
-@click.option(
-    "--trials",
-    help="Read the trials in this table of intervals instead, each as a session.",
-)
-@click.option(
-    "--align-to", default="start_time", help="Column with the time that trials are aligned to."
-)
-@click.option(
-    "--window",
-    type=float,
-    nargs=2,
-    help="Seconds before (negative) and after that time where a trial starts and stops.",
-)
-@click.option(
-    "--session-length",
-    type=float,
-    default=20.0,
-    help="Cut epochs into sessions of this many seconds, so that whole ones can be held out; "
-    "0 leaves them whole. Trials are never cut.",
-)
-@click.option(
-    "--holdout",
-    type=click.IntRange(min=0),
-    default=5,
-    help="Hold out every so-many-th session for the scores; 0 fits all.",
-)
-@click.option(
-    "--units",
-    callback=_numbers,
-    help="Ids of the units to read, with commas between.  [default: all]",
-    show_default=False,
-)
-@click.option("--quality", help="Read units whose column `quality` has this value.")
-@click.option(
-    "--min-rate", type=float, default=0.05, help="Leave out units that fire less than this, Hz."
-)
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@_out_option
+@_recording_options
 @_model_options
 @_random_state_option
 @_debug_option
@@ -210,12 +219,57 @@ def fit(file: Path, out: Path | None, **options: Any) -> None:
     from onehotglm.io import ensure_writable_folder
 
     folder = ensure_writable_folder(out or Path("results") / file.stem)
-    spikes, facts = _load(file, options)
+    spikes, facts = _load(file, options, n_history_bins=options["n_lags"])
     click.echo(", ".join(f"{name}: {text}" for name, text in facts.items()))
     train, test = hold_out(spikes, options["holdout"])
     fits = _fit_with_progress(train, test, options)
     content = workflow.write_results(folder, file.stem, fits, spikes, test, facts=facts)
     _say_results(content, folder)
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@_out_option
+@_recording_options
+@click.option(
+    "--decoders",
+    default="homogeneous,glm,hmm-glm,rnn,gru",
+    help="What to compare, with commas between: homogeneous (constant rates), glm (no states), "
+    "hmm-glm, rnn, gru, lstm.",
+)
+@click.option("--n-states", type=click.IntRange(min=1), default=3, help="States of hmm-glm.")
+@_random_state_option
+@_debug_option
+def compare(file: Path, out: Path | None, **options: Any) -> None:
+    """Compare decoders on an NWB FILE: held-out scores, times, connectivities.
+
+    All decoders are fitted to the same blocks and score the same held-out ones; whole blocks
+    only. The result folder holds report.html (open it first), table.csv, comparison.nc with the
+    connectivities, and the figures as PNG. Files are written after every decoder; Ctrl-C gives
+    up the one that is being fitted. If FILE was simulated here, its true wiring joins in.
+    """
+    from onehotglm import comparison
+    from onehotglm.io import ensure_writable_folder
+
+    folder = ensure_writable_folder(out or Path("results") / f"{file.stem}_comparison")
+    choices = {name: options[name] for name in ("n_states", "random_state")}
+    decoders = comparison.make_decoders(options["decoders"].split(","), **choices)
+    spikes, facts = _load(file, options, n_history_bins=_HISTORY_OF_DECODERS)
+    click.echo(", ".join(f"{name}: {text}" for name, text in facts.items()))
+    found = comparison.compare(
+        spikes,
+        decoders,
+        block_length=None if options["trials"] else options["session_length"] or None,
+        holdout=options["holdout"],
+        truth=_truth(file, spikes),
+        on_result=lambda so_far: so_far.save(folder),
+    )
+    for name, reason in found.failures.items():
+        click.echo(f"warning: {name} is missing: {reason}", err=True)
+    comparison.write_comparison(folder, file.stem, found, spikes=spikes, facts=facts)
+    click.echo("\nPrediction of held-out blocks (95 % intervals over blocks)")
+    click.echo(comparison.readable_table(found).round(3).to_string(index=False, na_rep="-"))
+    click.echo(f"\nopen {folder / 'report.html'}")
 
 
 _population_options = _options(
@@ -293,7 +347,7 @@ def demo(out: Path, **options: Any) -> None:
     _say_results(content, folder)
 
 
-def _load(file: Path, options: dict[str, Any]) -> tuple[Any, dict[str, str]]:
+def _load(file: Path, options: dict[str, Any], n_history_bins: int) -> tuple[Any, dict[str, str]]:
     """Read the counts, and say in words what was read."""
     from onehotglm.io import describe_nwb, load_nwb
 
@@ -309,7 +363,7 @@ def _load(file: Path, options: dict[str, Any]) -> tuple[Any, dict[str, str]]:
         units=options["units"],
         quality=options["quality"],
         min_rate=options["min_rate"],
-        n_history_bins=options["n_lags"],
+        n_history_bins=n_history_bins,
     )
     n_recorded, n_read = len(describe_nwb(file).units), spikes.sizes["neuron"]
     facts = {
@@ -318,6 +372,17 @@ def _load(file: Path, options: dict[str, Any]) -> tuple[Any, dict[str, str]]:
         "Units read": f"{n_read} of {n_recorded} (least rate {options['min_rate']:g} Hz)",
     }
     return spikes, facts
+
+
+def _truth(file: Path, spikes: Any) -> Any:
+    """Wiring behind a simulated recording; None of a real one."""
+    from onehotglm.errors import DataFileError
+    from onehotglm.io import load_nwb_truth
+
+    try:
+        return load_nwb_truth(file, spikes)
+    except DataFileError:
+        return None
 
 
 def _simulate(options: dict[str, Any]) -> Any:

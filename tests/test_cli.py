@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from onehotglm import OneHotHMMGLM
 from onehotglm.cli import _LINKS, main
 from onehotglm.errors import DataFileError
+from onehotglm.io import load_dataset
 from onehotglm.kernels.emissions import LINKS
 
 SMALL = (
@@ -37,7 +38,9 @@ def test_every_link_can_be_chosen() -> None:
     assert set(_LINKS) == set(LINKS)
 
 
-@pytest.mark.parametrize("command", [(), ("demo",), ("fit",), ("simulate",), ("info",)])
+@pytest.mark.parametrize(
+    "command", [(), ("demo",), ("fit",), ("compare",), ("simulate",), ("info",)]
+)
 def test_every_command_explains_itself(command: tuple[str, ...]) -> None:
     result = run(*command, "--help")
     assert result.exit_code == 0
@@ -47,7 +50,7 @@ def test_every_command_explains_itself(command: tuple[str, ...]) -> None:
 
 def test_help_of_the_program_lists_its_commands() -> None:
     output = run("--help").output
-    assert all(f"\n  {name} " in output for name in ("demo", "fit", "info", "simulate"))
+    assert all(f"\n  {name} " in output for name in ("compare", "demo", "fit", "info", "simulate"))
 
 
 def test_version() -> None:
@@ -150,6 +153,54 @@ def test_options_of_fit_reach_the_model(recording: Path, tmp_path: Path) -> None
     assert {name: fit.attrs[name] for name in expected} == expected
     assert fit["neuron"].values.tolist() == [0, 3, 4]
     assert "No session was held out" in (tmp_path / "report.html").read_text()
+
+
+def test_compare_writes_its_folder(recording: Path, tmp_path: Path) -> None:
+    options = ("--decoders", "homogeneous", "--session-length", "2", "--holdout", "3")
+    result = run("compare", recording, "--epochs", "session", *options, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    table = pd.read_csv(tmp_path / "table.csv")
+    assert table["name"].tolist() == ["homogeneous"]
+    assert "base_rate" in table  # the file knows its wiring
+    comparison = load_dataset(tmp_path / "comparison.nc", "comparison")
+    assert comparison["bits_per_spike"].sizes["session"] == 6
+    assert "Prediction of held-out blocks" in (tmp_path / "report.html").read_text()
+    assert "report.html" in result.output
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--decoders", "glm,perceptron"), "'perceptron' is unknown; choose from homogeneous"),
+        (("--holdout", "0"), "holdout=0, expected at least 2"),
+        (("--session-length", "0"), "hold out every 5th of 1 sessions"),
+        (("--session-length", "100"), "no session lasts a whole block of 100 s"),
+    ],
+)
+def test_compare_names_what_is_wrong(
+    recording: Path, tmp_path: Path, options: tuple[str, str], message: str
+) -> None:
+    result = run("compare", recording, *options, "--out", tmp_path)
+    assert result.exit_code == 2
+    assert message in result.output
+    assert result.output.count("Error: ") == 1
+
+
+def test_compare_checks_its_folder_first(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    result = run("compare", tmp_path / "absent.nwb", "--out", tmp_path / "taken")
+    assert result.exit_code == 2
+    assert "cannot write into the folder" in result.output
+
+
+@pytest.mark.slow
+def test_compare_takes_its_options_to_the_decoders(recording: Path, tmp_path: Path) -> None:
+    options = ("--decoders", "glm,hmm-glm", "--n-states", "2", "--session-length", "2")
+    result = run("compare", recording, *options, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    readings = load_dataset(tmp_path / "comparison.nc")["reading"].values.tolist()
+    assert readings == ["glm", "hmm-glm", "hmm-glm, couplings", "hmm-glm, shared"]
+    assert "more than hmm-glm" in result.output
 
 
 @pytest.mark.slow

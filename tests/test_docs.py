@@ -15,6 +15,10 @@ from onehotglm.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.rst"))]
+_REFERENCED = (
+    *("comparison", "io", "networks", "networks.bdh", "networks.rnn"),
+    *("plots", "report", "simulate"),
+)
 SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
 
 
@@ -28,7 +32,7 @@ def test_imported_names_exist(path: Path) -> None:
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_options_of_the_command_line_exist(path: Path) -> None:
     for command, rest in re.findall(
-        r"onehotglm (fit|demo|simulate|info)\b([^\n`]*)", path.read_text()
+        r"onehotglm (fit|compare|demo|simulate|info)\b([^\n`]*)", path.read_text()
     ):
         known = {option for item in main.commands[command].params for option in item.opts}
         assert set(re.findall(r"--[a-z-]+", rest.split("#")[0])) <= known | {"--help"}
@@ -37,7 +41,7 @@ def test_options_of_the_command_line_exist(path: Path) -> None:
 def test_the_reference_lists_every_public_name() -> None:
     listed = set(re.findall(r"^   ([\w.]+)$", (ROOT / "docs/api/index.rst").read_text(), re.M))
     public = set(onehotglm.__all__) - {"__version__", *onehotglm._MODULES}
-    for module in ("io", "networks.bdh", "plots", "report", "simulate"):
+    for module in _REFERENCED:
         names = import_module(f"onehotglm.{module}").__all__
         public |= {f"{module}.{name}" for name in names if name not in onehotglm.__all__}
     assert listed == public

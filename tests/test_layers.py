@@ -12,7 +12,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 BOTTOM = {"errors", "typing", "random_state"}
 CORE = BOTTOM | {"kernels", "model", "inference", "estimator"}
 SIDES = {"networks", "simulate", "io", "plots"}
-TOP = {"evaluation", "compare", "report"}
+TOP = {"evaluation", "comparison", "report"}
 
 # What each part of the package may import when it is itself imported.
 MAY_IMPORT = {
@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "plots": BOTTOM,
     "networks": CORE | {"simulate"},
     "evaluation": CORE | SIDES,
-    "compare": CORE | SIDES | TOP,
+    "comparison": CORE | SIDES | TOP | {"references"},
     "report": CORE | SIDES | TOP,
     "workflow": CORE | SIDES | TOP | {"references"},
     "cli": CORE | SIDES | TOP | {"workflow", "references"},

@@ -9,6 +9,7 @@ from onehotglm.evaluation.held_out import (
     split_blocks,
 )
 from onehotglm.evaluation.select import StateSelection, select_n_states
+from onehotglm.evaluation.wiring import true_wiring, wiring_recovery
 
 __all__ = [
     "Scorer",
@@ -20,4 +21,6 @@ __all__ = [
     "select_n_states",
     "split_blocks",
     "true_model",
+    "true_wiring",
+    "wiring_recovery",
 ]

@@ -80,8 +80,9 @@ class Decoder(BaseEstimator, ABC):
     def readings_(self) -> dict[str, xr.DataArray]:
         """Every connectivity (post, pre) that the fit offers, by what it is.
 
-        The first is ``"effective"``, the mean Jacobian that all decoders have; a model
-        with couplings of its own adds them.
+        The first is ``"effective"``, the mean Jacobian that all decoders have.  A model
+        that can tell a spike's effect from what it says about hidden states adds
+        ``"couplings"``, which is then what is held against a wiring.
         """
         return {"effective": self.connectivity_}
 

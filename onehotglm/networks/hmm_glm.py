@@ -46,10 +46,10 @@ class HMMGLMDecoder(Decoder):
 
         It leaves out the evidence, and so is the reading to hold against a wiring.
 
-    A network without named states, such as an RNN, cannot tell the two apart.  A comparison
-    of decoders therefore takes the effective reading of all, and shows the couplings, and
-    ``shared_connectivity_`` of the model (what the prior says that states have in common),
-    beside it.
+    A network without named states, such as an RNN, cannot tell the two apart: beside its
+    connectivity belongs the effective reading.  Both enter a comparison of decoders, and
+    with them ``shared_connectivity_`` of the model (what the prior says that states have in
+    common); against a true wiring it is the couplings that count.
 
     Parameters
     ----------
@@ -216,15 +216,18 @@ class OneStepRates(eqx.Module):
     @classmethod
     def of(cls, model: OneHotHMMGLM, n_lead_in: int) -> "OneStepRates":
         """Take the parameters of a fit."""
-        probabilities = (model.transition_matrix_, model.initial_proba_)
-        arrays = [
-            model.bias_,
-            model.weights_,
-            model.basis_functions_,
-            *(np.maximum(proba, SMALLEST_PROBABILITY) for proba in probabilities),
-        ]
-        as_float32 = (jnp.asarray(array, jnp.float32) for array in arrays)
-        return cls(*as_float32, model.link, model.bin_size_, n_lead_in)
+        transition = np.maximum(model.transition_matrix_, SMALLEST_PROBABILITY)
+        initial = np.maximum(model.initial_proba_, SMALLEST_PROBABILITY)
+        return cls(
+            bias=jnp.asarray(model.bias_, jnp.float32),
+            weights=jnp.asarray(model.weights_, jnp.float32),
+            basis=jnp.asarray(model.basis_functions_, jnp.float32),
+            transition=jnp.asarray(transition, jnp.float32),
+            initial=jnp.asarray(initial, jnp.float32),
+            link=model.link,
+            bin_size=model.bin_size_,
+            n_lead_in=n_lead_in,
+        )
 
     def __call__(self, counts: Float[Array, "time neuron"]) -> Float[Array, "time neuron"]:
         """Rates of each bin given the bins before it."""
@@ -255,7 +258,7 @@ class OneStepRates(eqx.Module):
 def mean_gains(predictor: OneStepRates, spikes: xr.DataArray) -> np.ndarray:
     """Mean over observed bins of `OneStepRates.gains`, shape (state, neuron)."""
     counts = np.asarray(spikes.values, np.float32)
-    scored = np.isfinite(counts).any(axis=2)
+    scored = np.asarray(np.isfinite(counts).any(axis=2))
     scored[:, : predictor.n_lead_in] = False
     total = sum(
         np.asarray(_summed_gains(predictor, jnp.asarray(np.nan_to_num(x)), jnp.asarray(mask)))

@@ -5,6 +5,12 @@ several panels make the figure and return the array of Axes.  No function calls
 ``plt.show`` or changes a setting of matplotlib.
 """
 
+from onehotglm.plots.comparison import (
+    plot_correlations,
+    plot_differences,
+    plot_readings,
+    plot_wiring,
+)
 from onehotglm.plots.connectivity import plot_connectivity, plot_coupling_matrix
 from onehotglm.plots.diagnostics import (
     calibration_table,
@@ -26,6 +32,12 @@ from onehotglm.plots.selection import plot_selection
 from onehotglm.plots.states import plot_posterior, plot_raster, plot_state_strip, plot_states
 from onehotglm.plots.style import coupling_colormap, state_colors, style
 from onehotglm.plots.text import plot_text_strength
+from onehotglm.plots.timescales import (
+    plot_autocorrelation,
+    plot_curriculum,
+    plot_robustness,
+    plot_timescales,
+)
 from onehotglm.plots.transitions import (
     plot_dwell_times,
     plot_occupancy,
@@ -37,10 +49,14 @@ __all__ = [
     "calibration_table",
     "coupling_colormap",
     "neuron_order",
+    "plot_autocorrelation",
     "plot_calibration",
     "plot_connectivity",
+    "plot_correlations",
     "plot_coupling_matrix",
     "plot_coupling_recovery",
+    "plot_curriculum",
+    "plot_differences",
     "plot_dwell_times",
     "plot_graph",
     "plot_objective",
@@ -48,15 +64,19 @@ __all__ = [
     "plot_posterior",
     "plot_precision_recall",
     "plot_raster",
+    "plot_readings",
     "plot_recovery",
+    "plot_robustness",
     "plot_scores",
     "plot_selection",
     "plot_state_strip",
     "plot_states",
     "plot_text_strength",
     "plot_time_rescaling",
+    "plot_timescales",
     "plot_transition_matrix",
     "plot_type_confusion",
+    "plot_wiring",
     "rescaled_intervals",
     "state_colors",
     "state_table",

@@ -354,7 +354,7 @@ def plot_scores(
         ends = np.fmax(values, high)
     for place, value, end in zip(places, values, ends, strict=True):
         ax.annotate(
-            f"{value:.3f}",
+            f"{round(value, 3) + 0.0:.3f}",  # no negative zero
             (max(end, 0.0), place),
             xytext=(5, 0),
             textcoords="offset points",

@@ -262,6 +262,24 @@ def precision_recall(exists: np.ndarray, score: np.ndarray) -> tuple[np.ndarray,
     return np.append(0.0, recall), np.append(precision[0], precision), average
 
 
+def between_neurons(matrix: xr.DataArray) -> np.ndarray:
+    """Couplings of all pairs of different neurons.
+
+    What a neuron does to itself, by refractoriness or bursts, is large in most recordings
+    and says nothing about the wiring.
+
+    Parameters
+    ----------
+    matrix : DataArray, dims (post, pre)
+
+    Returns
+    -------
+    ndarray, shape (pair,)
+    """
+    values = matrix.transpose("post", "pre").values
+    return values[~np.eye(len(values), dtype=bool)]
+
+
 def _pair(fit: xr.Dataset, truth: xr.Dataset, name: str) -> tuple[xr.DataArray, xr.DataArray]:
     for owner, data in (("fit", fit), ("truth", truth)):
         if name not in data:
