@@ -23,11 +23,13 @@ _PUBLIC = {
     "RNNDecoder": "networks.rnn",
     "RNNGenerator": "networks.rnn",
     "ReportContent": "report",
+    "StateDecoder": "estimator.state_decoder",
     "StateSelection": "evaluation",
     "block_interval": "evaluation",
     "citation": "references",
     "compare": "comparison",
     "describe_nwb": "io",
+    "detection_delays": "evaluation",
     "effective_connectivity": "networks.effective_connectivity",
     "load_nwb": "io",
     "make_connectome": "simulate",
@@ -61,9 +63,11 @@ if TYPE_CHECKING:
         reorder_states as reorder_states,
     )
     from onehotglm.estimator.onehot_hmm_glm import OneHotHMMGLM as OneHotHMMGLM
+    from onehotglm.estimator.state_decoder import StateDecoder as StateDecoder
     from onehotglm.evaluation import (
         StateSelection as StateSelection,
         block_interval as block_interval,
+        detection_delays as detection_delays,
         recovery as recovery,
         select_n_states as select_n_states,
         split_blocks as split_blocks,

@@ -2,6 +2,7 @@
 
 import os
 from contextlib import AbstractContextManager, nullcontext
+from copy import copy
 from html import escape
 from pathlib import Path
 from typing import Any, Self
@@ -58,23 +59,32 @@ class FittedModel(BaseEstimator):
         """Alias of `predict_states`, as scikit-learn calls it."""
         return self.predict_states(X)
 
-    def predict_proba(self, X: Any) -> xr.DataArray:
-        """Posterior of the states given all bins.
+    def predict_proba(self, X: Any, *, causal: bool = False) -> xr.DataArray:
+        """Posterior of the states given all bins, or only those so far.
 
         Parameters
         ----------
         X : as in `fit`
+        causal : bool
+            Condition each bin's state on this bin and those before it, as
+            `onehotglm.StateDecoder` does on line; in float64 as there.
 
         Returns
         -------
         DataArray, dims (session, time, state)
             NaN in padding.
         """
+        if causal and self.dtype != "float64":
+            return copy(self).set_params(dtype="float64").predict_proba(X, causal=True)
         spikes, packed = self._input(X)
         with self._precision():
-            result = decode.smoothed(self._params(), packed.recording, **self._options)
-            marginals = np.asarray(result.marginals)
-        return self._output(spikes, packed, marginals, np.nan, state=np.arange(self.n_states))
+            arguments = (self._params(), packed.recording)
+            if causal:
+                posterior = decode.filtered(*arguments, **self._options).probabilities
+            else:
+                posterior = decode.smoothed(*arguments, **self._options).marginals
+        out = np.asarray(posterior)
+        return self._output(spikes, packed, out, np.nan, state=np.arange(self.n_states))
 
     def predict_rates(self, X: Any) -> xr.DataArray:
         """One-step-ahead rates, given the bins before.

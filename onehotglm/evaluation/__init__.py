@@ -1,6 +1,7 @@
 """How good a fit is: on held-out blocks of a recording, and against a simulation's truth."""
 
 from onehotglm.evaluation.against_truth import recovery, true_model
+from onehotglm.evaluation.delays import detection_delays
 from onehotglm.evaluation.held_out import (
     Scorer,
     block_interval,
@@ -15,6 +16,7 @@ __all__ = [
     "Scorer",
     "StateSelection",
     "block_interval",
+    "detection_delays",
     "hold_out",
     "recovery",
     "resampled_interval",

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 from onehotglm.inference.statistics import linear_predictors, log_likelihoods
 from onehotglm.kernels import hmm_scan
 from onehotglm.kernels.emissions import LINKS
-from onehotglm.kernels.hmm import Smoothed
+from onehotglm.kernels.hmm import Filtered, Smoothed
 from onehotglm.model.params import Params
 from onehotglm.model.recording import Recording, take_chunk
 
@@ -40,6 +40,15 @@ def smoothed(params: Params, recording: Recording, *, size: int, link: str) -> S
     """
     log_lik = _all_log_likelihoods(params, recording, size, link)
     return hmm_scan.smooth(params.initial, params.transition, log_lik, recording.chain_starts)
+
+
+@partial(jax.jit, static_argnames=("size", "link"))
+def filtered(params: Params, recording: Recording, *, size: int, link: str) -> Filtered:
+    """Posterior of the states given the bins so far; parameters as in `smoothed`."""
+    log_lik = _all_log_likelihoods(params, recording, size, link)
+    return hmm_scan.filter_states(
+        params.initial, params.transition, log_lik, recording.chain_starts
+    )
 
 
 @partial(jax.jit, static_argnames=("size", "link"))
@@ -79,16 +88,13 @@ def predicted_rates(
 
     ``E[x_t | x_1..x_{t-1}] = sum_s p(z_t = s | x_1..x_{t-1}) g(eta_{t,s})``
     """
-    log_lik = _all_log_likelihoods(params, recording, size, link)
-    filtered = hmm_scan.filter_states(
-        params.initial, params.transition, log_lik, recording.chain_starts
-    )
+    predicted = filtered(params, recording, size=size, link=link).predicted
     n_states, n_neurons, _ = params.coefficients.shape
 
     def add(index, out):
         chunk = take_chunk(recording, index, size)
         rates = LINKS[link].rate(linear_predictors(chunk, params.coefficients))
-        weights = lax.dynamic_slice_in_dim(filtered.predicted, index * size, size)
+        weights = lax.dynamic_slice_in_dim(predicted, index * size, size)
         mixed = jnp.einsum("tsn,ts->tn", rates.reshape(size, n_states, n_neurons), weights)
         return lax.dynamic_update_slice_in_dim(out, mixed, index * size, 0)
 
