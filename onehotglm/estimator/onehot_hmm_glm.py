@@ -1,6 +1,7 @@
 """The estimator: a state-switching Poisson GLM with a learnable prior over couplings."""
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -205,7 +206,7 @@ class OneHotHMMGLM(FittedModel):
 
     # ------------------------------------------------------------------------- fitting
 
-    def fit(self, X: Any, y: None = None) -> "OneHotHMMGLM":
+    def fit(self, X: Any, y: None = None, *, starts: Sequence[Params] = ()) -> "OneHotHMMGLM":
         """Fit to spike counts.
 
         Parameters
@@ -217,6 +218,9 @@ class OneHotHMMGLM(FittedModel):
             NaN is a missing count; bins at negative times only serve as history.
         y : None
             Ignored.
+        starts : sequence of onehotglm.model.params.Params
+            Starting points beside the `n_init` random ones, for example from a fit with a state
+            less (`onehotglm.inference.init.split_state`).
 
         Returns
         -------
@@ -241,11 +245,11 @@ class OneHotHMMGLM(FittedModel):
                 f"n_states={self.n_states} for {n_bins} time bins; expected fewer states than bins"
             )
         with self._precision():
-            self._fit(spikes)
+            self._fit(spikes, starts)
         self._warn()
         return self
 
-    def _fit(self, spikes: xr.DataArray) -> None:
+    def _fit(self, spikes: xr.DataArray, starts: Sequence[Params]) -> None:
         n_neurons = spikes.sizes["neuron"]
         self.basis_functions_ = make_basis(self.basis, self.n_lags, self.n_basis)
         self.bin_size_ = float(spikes.attrs["bin_size"])
@@ -257,7 +261,7 @@ class OneHotHMMGLM(FittedModel):
         constant = -float(np.nansum(gammaln(packed.counts.astype(float) + 1)))
         with Monitor(constant, n_time_bins, self.progress) as monitor:
             problem = self._problem(packed, monitor)
-            start = best_start(problem, self._starts(problem))
+            start = best_start(problem, self._starts(problem, starts))
             monitor.start_over()
             learned = learn(problem, start, self.prior)
         self.n_parameters_ = effective_parameters(problem, learned)
@@ -295,17 +299,24 @@ class OneHotHMMGLM(FittedModel):
             on_step=monitor,
         )
 
-    def _starts(self, problem: Problem) -> list[Params]:
-        """Make starting points that differ in small random weights."""
+    def _starts(self, problem: Problem, given: Sequence[Params]) -> list[Params]:
+        """Make starting points that differ in small random weights, and add those given."""
         n_columns = 1 + len(self.mean_counts_) * problem.n_basis
         penalty = ridge_penalty(problem, self.n_states)
+        for start in given:
+            if start.coefficients.shape != penalty.mean.shape:
+                raise InvalidInputError(
+                    f"a start has the shape {start.coefficients.shape} (state, neuron, column); "
+                    f"expected {penalty.mean.shape}"
+                )
         starts = []
         for rng in spawn(numpy_generator(self.random_state), self.n_init):
             coefficients = initial_coefficients(rng, problem.bias_mean, n_columns, self.n_states)
-            chain = (jnp.asarray(x, self.dtype) for x in sticky_chain(self.n_states))
-            allowed = feasible(coefficients, penalty)
-            starts.append(Params(jnp.asarray(allowed, self.dtype), *chain))
-        return starts
+            starts.append(Params(coefficients, *sticky_chain(self.n_states)))
+        allowed = [
+            s._replace(coefficients=feasible(s.coefficients, penalty)) for s in [*starts, *given]
+        ]
+        return [Params(*(jnp.asarray(x, self.dtype) for x in start)) for start in allowed]
 
     def _keep(self, learned: Learned) -> None:
         """Set the fitted attributes, states in order of occupancy."""

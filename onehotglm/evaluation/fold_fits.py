@@ -1,8 +1,9 @@
-"""One fit of a selection: of a fold and scored on what it holds out, or of all data."""
+"""The fits of a selection: to each fold, scored on what it holds out, and to all data."""
 
 import time
 import warnings
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,13 +16,39 @@ from onehotglm.evaluation.criteria import information_criteria
 from onehotglm.evaluation.folds import Fold
 from onehotglm.evaluation.redundancy import describe_states
 from onehotglm.evaluation.stretches import Stretches, cut_stretches
+from onehotglm.inference.init import split_state
 from onehotglm.io.spikes import modelled
+from onehotglm.model.params import Params
 
 if TYPE_CHECKING:
     from onehotglm.estimator.onehot_hmm_glm import OneHotHMMGLM
 
 # States are described on evenly spread blocks of about so many bins.
 _DESCRIBED_BINS = 20_000
+
+
+class Plan(NamedTuple):
+    """What is to be fitted.
+
+    Attributes
+    ----------
+    model : OneHotHMMGLM
+        Its parameters are used.
+    spikes : DataArray, dims (session, time, neuron)
+    blocks : Stretches
+    folds : list of Fold
+    candidates : list of int
+        Numbers of states, increasing.
+    warm_start : bool
+        Start each fit also from the one with fewer states to the same data.
+    """
+
+    model: "OneHotHMMGLM"
+    spikes: xr.DataArray
+    blocks: Stretches
+    folds: list[Fold]
+    candidates: list[int]
+    warm_start: bool
 
 
 class Outcome(NamedTuple):
@@ -34,6 +61,7 @@ class Outcome(NamedTuple):
         None: all data.
     interrupted, converged : bool
     seconds : float
+    params : Params
     scores : DataFrame or None
         A row per held-out block: `n_states`, `fold`, `block`, `bits`, `n_spikes`.
     criteria : dict or None
@@ -49,86 +77,134 @@ class Outcome(NamedTuple):
     interrupted: bool
     converged: bool
     seconds: float
+    params: Params
     scores: pd.DataFrame | None = None
     criteria: dict[str, float] | None = None
     states: pd.DataFrame | None = None
     model: "OneHotHMMGLM | None" = None
 
 
-def fit_fold(
-    model: "OneHotHMMGLM", n_states: int, spikes: xr.DataArray, number: int, fold: Fold
-) -> Outcome:
-    """Fit to what a fold leaves, and score each held-out block.
+def run_fits(plan: Plan, n_jobs: int | None, progress: bool) -> tuple[list[Outcome], bool]:
+    """Run all fits of a plan.
 
     Parameters
     ----------
-    model : OneHotHMMGLM
-        Its parameters are used.
-    n_states : int
-    spikes : DataArray, dims (session, time, neuron)
-    number : int
-        Of the fold.
-    fold : Fold
+    plan : Plan
+    n_jobs : int, optional
+        As `joblib.Parallel` takes it.
+    progress : bool
 
     Returns
     -------
-    Outcome
+    outcomes : list of Outcome
+        In the order in which they came.
+    interrupted : bool
+        By Ctrl-C; the outcomes are not all then.
     """
-    train = cut_stretches(spikes, fold.train, model.n_lags)
-    fitted, seconds = _fit(model, n_states, train)
-    test = cut_stretches(spikes, fold.test, model.n_lags)
-    scores = pd.DataFrame({"n_states": n_states, "fold": number, "block": fold.block})
-    scores["session"] = test["parent_session"].values
-    scores["start"] = fold.test.first_bin * float(spikes.attrs["bin_size"])
-    scores["bits"] = _bits_gained(fitted, test)
-    scores["n_spikes"] = modelled(test).sum(("time", "neuron"), dtype=float).values
-    return Outcome(n_states, number, *_ending(fitted), seconds, scores=scores)
+    from joblib import Parallel, delayed
+    from tqdm.auto import tqdm
+
+    outcomes: list[Outcome] = []
+    # Warm starts have to wait for the fits with fewer states.
+    levels = [[number] for number in plan.candidates] if plan.warm_start else [plan.candidates]
+    n_fits = len(plan.candidates) * (len(plan.folds) + 1)
+    with tqdm(total=n_fits, unit="fit", disable=None if progress else True) as bar:
+        for numbers in levels:
+            calls = [
+                delayed(_fit_one)(plan, number, fold, _parent(plan, outcomes, number, fold))
+                for number in numbers
+                for fold in (*range(len(plan.folds)), None)
+            ]
+            running = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(calls)
+            try:
+                for outcome in running:
+                    # A fit takes the first Ctrl-C as a wish to end in good order.
+                    if outcome.interrupted:
+                        return outcomes, True
+                    outcomes.append(outcome)
+                    bar.set_description(f"{outcome.n_states} states")
+                    bar.update()
+            except KeyboardInterrupt:
+                return outcomes, True
+            finally:
+                running.close()
+    return outcomes, False
 
 
-def fit_all(
-    model: "OneHotHMMGLM", n_states: int, spikes: xr.DataArray, blocks: Stretches
-) -> Outcome:
-    """Fit to all data, and take what needs no held-out data.
-
-    Parameters
-    ----------
-    model, n_states, spikes
-        As in `fit_fold`.
-    blocks : Stretches
-        Of which some serve to describe the states.
-
-    Returns
-    -------
-    Outcome
-    """
-    fitted, seconds = _fit(model, n_states, spikes)
-    n_bins = int(blocks.n_time_bins.sum())
-    n_blocks = len(blocks.session)
-    n_kept = int(np.clip(n_blocks * _DESCRIBED_BINS / n_bins, 1, n_blocks))
-    kept = np.linspace(0, n_blocks - 1, n_kept).astype(int)
-    some = cut_stretches(spikes, Stretches(*(x[kept] for x in blocks)), model.n_lags)
-    states = describe_states(fitted, some, n_bins)
-    states.insert(0, "n_states", n_states)
-    criteria = information_criteria(fitted, spikes)
-    return Outcome(
-        n_states, None, *_ending(fitted), seconds, criteria=criteria, states=states, model=fitted
-    )
+def _parent(
+    plan: Plan, outcomes: Sequence[Outcome], n_states: int, fold: int | None
+) -> Params | None:
+    """Parameters of the largest smaller fit to the same data: nothing held out leaks in."""
+    if not plan.warm_start:
+        return None
+    before = [o for o in outcomes if o.fold == fold and o.n_states < n_states]
+    return max(before, key=lambda o: o.n_states).params if before else None
 
 
-def _fit(model: "OneHotHMMGLM", n_states: int, train: xr.DataArray) -> tuple["OneHotHMMGLM", float]:
-    fitted = clone(model).set_params(n_states=n_states, progress=False)
+def _fit_one(plan: Plan, n_states: int, fold: int | None, parent: Params | None) -> Outcome:
+    train = plan.spikes
+    if fold is not None:
+        train = cut_stretches(train, plan.folds[fold].train, plan.model.n_lags)
+    fitted = clone(plan.model).set_params(n_states=n_states, progress=False)
     if n_states == 1:
         fitted.set_params(n_init=1)  # nothing to choose between
     begin = time.perf_counter()
     with warnings.catch_warnings():
         # They are counted, and the states of the chosen number are described.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        fitted.fit(train)
-    return fitted, time.perf_counter() - begin
+        fitted.fit(train, starts=[] if parent is None else _splits(plan, parent, n_states))
+    outcome = Outcome(
+        n_states,
+        fold,
+        fitted.stop_reason_ == "interrupted",
+        bool(fitted.converged_),
+        time.perf_counter() - begin,
+        _numpy_params(fitted),
+    )
+    results = _of_all_data(plan, fitted) if fold is None else _of_fold(plan, fold, fitted)
+    return outcome._replace(**results)
 
 
-def _ending(fitted: "OneHotHMMGLM") -> tuple[bool, bool]:
-    return fitted.stop_reason_ == "interrupted", bool(fitted.converged_)
+def _numpy_params(fitted: "OneHotHMMGLM") -> Params:
+    with fitted._precision():
+        return Params(*(np.asarray(x) for x in fitted._params()))
+
+
+def _splits(plan: Plan, parent: Params, n_states: int) -> list[Params]:
+    """Make starts of a fit with fewer states: each splits others of the most occupied ones."""
+    n_before = len(parent.initial)
+    rng = np.random.default_rng([plan.model.random_state, n_states])
+    starts = []
+    for first in range(min(plan.model.n_init, n_before)):
+        start = parent
+        for state in range(first, first + n_states - n_before):
+            start = split_state(start, state % n_before, rng)
+        starts.append(start)
+    return starts
+
+
+def _of_fold(plan: Plan, number: int, fitted: "OneHotHMMGLM") -> dict[str, Any]:
+    """Scores of the blocks that a fold holds out."""
+    fold = plan.folds[number]
+    test = cut_stretches(plan.spikes, fold.test, fitted.n_lags)
+    scores = pd.DataFrame({"n_states": fitted.n_states, "fold": number, "block": fold.block})
+    scores["session"] = test["parent_session"].values
+    scores["start"] = fold.test.first_bin * float(plan.spikes.attrs["bin_size"])
+    scores["bits"] = _bits_gained(fitted, test)
+    scores["n_spikes"] = modelled(test).sum(("time", "neuron"), dtype=float).values
+    return {"scores": scores}
+
+
+def _of_all_data(plan: Plan, fitted: "OneHotHMMGLM") -> dict[str, Any]:
+    """Collect what needs no held-out data."""
+    n_time_bins, n_blocks = int(plan.blocks.n_time_bins.sum()), len(plan.blocks.session)
+    n_kept = int(np.clip(n_blocks * _DESCRIBED_BINS / n_time_bins, 1, n_blocks))
+    kept = np.linspace(0, n_blocks - 1, n_kept).astype(int)
+    some = Stretches(*(x[kept] for x in plan.blocks))
+    states = describe_states(fitted, cut_stretches(plan.spikes, some, fitted.n_lags), n_time_bins)
+    states.insert(0, "n_states", fitted.n_states)
+    criteria = information_criteria(fitted, plan.spikes)
+    return {"criteria": criteria, "states": states, "model": fitted}
 
 
 def _bits_gained(fitted: "OneHotHMMGLM", test: xr.DataArray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """How many states? Cross-validation and information criteria over numbers of states."""
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from sklearn.base import clone
 from onehotglm.errors import InvalidInputError
 from onehotglm.estimator.validate import as_spikes
 from onehotglm.evaluation.criteria import RULES, choices, cross_validated
-from onehotglm.evaluation.fold_fits import Outcome, fit_all, fit_fold
+from onehotglm.evaluation.fold_fits import Outcome, Plan, run_fits
 from onehotglm.evaluation.folds import make_blocks, make_folds
 from onehotglm.random_state import numpy_generator
 
@@ -100,6 +100,7 @@ def select_n_states(
     block_length: float | None = None,
     gap: float | None = None,
     rule: str = "one-se",
+    warm_start: bool = False,
     n_jobs: int | None = None,
     progress: bool = True,
 ) -> StateSelection:
@@ -108,8 +109,7 @@ def select_n_states(
     Every number of states is fitted to the same folds and to all data.  Whole blocks are held
     out: sessions, or pieces of them.  Their history is the counts that really came before, and
     their states are inferred from their own counts and the parameters alone; what the fit of a
-    fold sees does not depend on what it holds out (`onehotglm.evaluation.folds` says how).  All
-    fits start afresh: starting those of the folds from the fit to all data would leak.
+    fold sees does not depend on what it holds out (`onehotglm.evaluation.folds` says how).
 
     Parameters
     ----------
@@ -130,6 +130,10 @@ def select_n_states(
     rule : {"one-se", "best", "bic", "icl", "elbo"}
         What `best_n_states` follows; ``"one-se"``: the smallest number that predicts held-out
         blocks as well as the best one within a standard error of their difference.
+    warm_start : bool
+        Start every fit also from the one with fewer states to the same fold, its most occupied
+        states split, beside the model's `n_init` random starts.  Never from a fit to all data:
+        that would leak.
     n_jobs : int, optional
         Processes, as `joblib.Parallel` takes it; -1: all cores.  Default: 1, or what a
         surrounding ``joblib.parallel_config`` says, which may also name another backend, such
@@ -191,12 +195,8 @@ def select_n_states(
             f"n_states={candidates[-1]}, but a fold has {n_bins} time bins to train on; expected "
             "fewer states than bins"
         )
-    calls: list[tuple[Callable[..., Outcome], tuple[Any, ...]]] = []
-    for number in candidates:
-        for index, fold in enumerate(folds):
-            calls.append((fit_fold, (model, number, spikes, index, fold)))
-        calls.append((fit_all, (model, number, spikes, blocks)))
-    outcomes, interrupted = _run(calls, n_jobs, progress)
+    plan = Plan(model, spikes, blocks, folds, candidates, warm_start)
+    outcomes, interrupted = run_fits(plan, n_jobs, progress)
     selection = _collect(outcomes, candidates, len(folds), rule, interrupted)
     _warn(selection)
     return selection
@@ -210,34 +210,6 @@ def _check_candidates(n_states: Iterable[int]) -> list[int]:
             f"n_states={numbers!r}; expected positive integers to choose from, as range(1, 9)"
         )
     return sorted({int(number) for number in numbers})
-
-
-def _run(
-    calls: Sequence[tuple[Callable[..., Outcome], tuple[Any, ...]]],
-    n_jobs: int | None,
-    progress: bool,
-) -> tuple[list[Outcome], bool]:
-    """Outcomes in the order in which they came, and whether they are not all."""
-    from joblib import Parallel, delayed
-    from tqdm.auto import tqdm
-
-    parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
-    running = parallel(delayed(function)(*arguments) for function, arguments in calls)
-    outcomes: list[Outcome] = []
-    try:
-        with tqdm(total=len(calls), unit="fit", disable=None if progress else True) as bar:
-            for outcome in running:
-                # A fit takes the first Ctrl-C as a wish to end in good order.
-                if outcome.interrupted:
-                    return outcomes, True
-                outcomes.append(outcome)
-                bar.set_description(f"{outcome.n_states} states")
-                bar.update()
-    except KeyboardInterrupt:
-        return outcomes, True
-    finally:
-        running.close()
-    return outcomes, False
 
 
 def _collect(

@@ -227,3 +227,16 @@ def test_cheap_information_ends_near_the_exact_fit(fit, base, monkeypatch, spike
     monkeypatch.setattr(settings, "EXACT_LIMIT", 0.0)
     cheap = fit(max_iter=300)
     assert cheap.score(spikes) == pytest.approx(base.score(spikes), rel=0.05)
+
+
+def test_given_starts(fit, base, spikes):
+    with base._precision():
+        best = base._params()
+    short = {"max_iter": 1, "random_state": 5}
+    cold = fit(**short)
+    warm = OneHotHMMGLM(**BASE | short)
+    with pytest.warns(ConvergenceWarning, match="max_iter"):
+        warm.fit(spikes, starts=[best])
+    assert warm.objective_path_[-1] > cold.objective_path_[-1] + 1e-3
+    with pytest.raises(InvalidInputError, match=r"a start has the shape \(2, 4, 5\).*\(3, 4, 5\)"):
+        OneHotHMMGLM(**BASE | {"n_states": 3}).fit(spikes, starts=[best])

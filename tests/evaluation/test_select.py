@@ -5,7 +5,7 @@ import pytest
 from sklearn.base import clone
 
 from onehotglm import InvalidInputError, OneHotHMMGLM, select_n_states
-from onehotglm.evaluation.fold_fits import fit_fold
+from onehotglm.evaluation.fold_fits import Plan, run_fits
 from onehotglm.evaluation.folds import make_blocks, make_folds
 from tests.evaluation.conftest import small_model, two_states
 
@@ -52,38 +52,55 @@ def test_score_is_the_model_s_own(selection) -> None:
     assert mine["bits"].sum() / mine["n_spikes"].sum() == pytest.approx(model.score(test), rel=1e-5)
 
 
-def weights_of_a_fold(spikes, gap, monkeypatch):
-    """Weights fitted to what fold 1 of a continuous recording leaves, and the outcome."""
-    fits = []
-    original = OneHotHMMGLM.fit
-
-    def fit(self, X, *args, **kwargs):
-        fits.append(self)
-        return original(self, X, *args, **kwargs)
-
-    monkeypatch.setattr(OneHotHMMGLM, "fit", fit)
-    fold = make_folds(spikes, make_blocks(spikes, 4.0), 3, gap)[1]
-    outcome = fit_fold(small_model(), 2, spikes, 1, fold)
-    monkeypatch.undo()
-    return fits[-1].weights_, outcome
+def fit_of_a_fold(spikes, gap, candidates=(2,), warm_start=False):
+    """Outcome of fold 1 of a continuous recording, with the largest number of states."""
+    blocks = make_blocks(spikes, 4.0)
+    fold = make_folds(spikes, blocks, 3, gap)[1]
+    plan = Plan(small_model(), spikes, blocks, [fold], list(candidates), warm_start)
+    outcomes, _ = run_fits(plan, None, False)
+    return next(o for o in outcomes if o.fold == 0 and o.n_states == candidates[-1])
 
 
-def test_fits_do_not_depend_on_what_is_held_out(monkeypatch) -> None:
+def coefficients(outcome) -> np.ndarray:
+    return outcome.params.coefficients
+
+
+@pytest.mark.parametrize(("candidates", "warm_start"), [((2,), False), ((1, 2), True)])
+def test_fits_do_not_depend_on_what_is_held_out(candidates, warm_start) -> None:
     spikes = two_states(n_sessions=1, n_time=400)
     other = spikes.copy()
     fold = make_folds(spikes, make_blocks(spikes, 4.0), 3, 0.0)[1]
     for first, length in zip(*fold.test[1:], strict=True):
         other[0, first : first + length] = 5.0 - np.minimum(other[0, first : first + length], 5)
-    one, scored = weights_of_a_fold(spikes, 0.5, monkeypatch)
-    two, scored_other = weights_of_a_fold(other, 0.5, monkeypatch)
+    one, two = (fit_of_a_fold(counts, 0.5, candidates, warm_start) for counts in (spikes, other))
     # To the last bit, with a gap as long as the history ...
-    np.testing.assert_array_equal(one, two)
-    assert (scored.scores["bits"] != scored_other.scores["bits"]).all()
+    np.testing.assert_array_equal(coefficients(one), coefficients(two))
+    assert (one.scores["bits"] != two.scores["bits"]).all()
     # ... and not with a shorter one.
-    assert (
-        weights_of_a_fold(spikes, 0.2, monkeypatch)[0]
-        != weights_of_a_fold(other, 0.2, monkeypatch)[0]
-    ).any()
+    one, two = (fit_of_a_fold(counts, 0.2, candidates, warm_start) for counts in (spikes, other))
+    assert (coefficients(one) != coefficients(two)).any()
+
+
+def test_warm_starts_come_from_the_fit_with_fewer_states(monkeypatch) -> None:
+    given = {}
+    original = OneHotHMMGLM.fit
+
+    def fit(self, X, y=None, *, starts=()):
+        given[self.n_states, X.sizes["session"]] = starts
+        return original(self, X, starts=starts)
+
+    monkeypatch.setattr(OneHotHMMGLM, "fit", fit)
+    options = {"model": small_model(), "cv": [0, 0, 0, 1]}
+    warm = select_n_states(two_states(), [1, 2], warm_start=True, **options)
+    for n_sessions in (1, 3, 4):  # the folds and all data
+        assert given[1, n_sessions] == []
+        (start,) = given[2, n_sessions]
+        assert start.coefficients.shape == (2, 4, 5)
+    one_state = warm.models[1].bias_
+    np.testing.assert_allclose(given[2, 4][0].coefficients[..., 0], np.tile(one_state, (2, 1)))
+    assert not np.allclose(given[2, 3][0].coefficients[..., 0], one_state)
+    select_n_states(two_states(), [1, 2], **options)
+    assert given[2, 4] == []
 
 
 def test_the_default_gap_is_the_history() -> None:
@@ -131,9 +148,9 @@ class Stopped(OneHotHMMGLM):
     how = "exception"
     n_fits = 0
 
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, *, starts=()):
         Stopped.n_fits += 1
-        super().fit(X)
+        super().fit(X, starts=starts)
         if Stopped.n_fits == 3 and self.how == "exception":
             raise KeyboardInterrupt
         if Stopped.n_fits == 3:
