@@ -16,8 +16,8 @@ from onehotglm.cli import main
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.rst"))]
 _REFERENCED = (
-    *("comparison", "io", "networks", "networks.bdh", "networks.rnn"),
-    *("plots", "report", "simulate"),
+    *("comparison", "io", "networks", "networks.rnn"),
+    *("networks.astrosnn", "networks.bdh", "plots", "report", "simulate"),
 )
 SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
 

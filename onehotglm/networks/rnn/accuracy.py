@@ -78,7 +78,7 @@ def accuracy_along(
     ----------
     network : RNN
         Network with one input channel.
-    task : {"parity", "dms"}
+    task : {"parity", "dms", "recall"}
         Which question is asked.
     span : int
         N of the task.
@@ -156,7 +156,7 @@ def accuracy_at_end(
     ----------
     network : RNN
         Network with one input channel.
-    task : {"parity", "dms"}
+    task : {"parity", "dms", "recall"}
         Which question is asked.
     span : int
         N that sets the length of the sequences, uniform in [N+2, 4N+2).
@@ -177,7 +177,7 @@ def accuracy_at_end(
     """
     check_task(task)
     if span < MIN_SPAN:
-        raise InvalidInputError(f"span={span}, but both tasks begin at span={MIN_SPAN}")
+        raise InvalidInputError(f"span={span}, but all tasks begin at span={MIN_SPAN}")
     key = as_key(random_state)
     right = _right_at_end(network, key, span, task, room_for(span), batch_size, n_batches)
     return np.asarray(right.mean(axis=0))[:, : span - MIN_SPAN + 1]

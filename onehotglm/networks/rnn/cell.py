@@ -5,7 +5,7 @@ A cell holds parameters as they are trained.  Before time runs it is turned into
 folded together, so that one step is one matrix product and one nonlinearity.
 """
 
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import equinox as eqx
 import jax
@@ -23,6 +23,20 @@ def uniform(key: PRNGKeyArray, shape: tuple[int, ...], fan_in: int) -> Array:
     """Draw initial parameters, uniform within ``+-1/sqrt(fan_in)``."""
     bound = fan_in**-0.5
     return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
+
+
+class Layer(Protocol):
+    """What a layer of an `onehotglm.networks.rnn.network.RNN` promises."""
+
+    @property
+    def n_neurons(self) -> int:
+        """Number of neurons."""
+
+    def dynamics(self) -> "Dynamics":
+        """One step of time with all constants folded."""
+
+    def initial_state(self, key: PRNGKeyArray, batch_size: int) -> State:
+        """State to start from."""
 
 
 class Dynamics(eqx.Module):

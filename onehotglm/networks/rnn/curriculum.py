@@ -49,7 +49,7 @@ class TaskObjective:
 
     Parameters
     ----------
-    task : {"parity", "dms"}
+    task : {"parity", "dms", "recall"}
         Which question is asked.
     shared_head : bool
         Whether one head answers for the current span, whatever that is; otherwise
@@ -122,7 +122,7 @@ class Curriculum:
     ----------
     kind : {"single", "multi", "sliding"}
         See the module's head.
-    task : {"parity", "dms"}
+    task : {"parity", "dms", "recall"}
         Which question is asked.
     max_span : int
         The curriculum ends when this span is mastered.

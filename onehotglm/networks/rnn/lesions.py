@@ -153,7 +153,7 @@ def ablation_curve(
     ----------
     network : RNN
         One layer of leaky neurons.
-    task : {"parity", "dms"}
+    task : {"parity", "dms", "recall"}
         Which question is asked.
     span : int
         N of the task.

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from onehotglm.errors import InvalidInputError
 from onehotglm.networks.keys import as_key
-from onehotglm.networks.rnn.cell import LeakyCell, uniform
+from onehotglm.networks.rnn.cell import Layer, LeakyCell, uniform
 from onehotglm.networks.rnn.gated import GatedCell
 from onehotglm.networks.rnn.recurrence import StackDynamics, StackState
 
@@ -21,7 +21,7 @@ class RNN(eqx.Module):
 
     Parameters
     ----------
-    layers : tuple of LeakyCell or GatedCell
+    layers : tuple of LeakyCell, GatedCell or AstroPopulation
         From the input upwards.
     w_out : array, shape (head, class, neuron)
         Readout weights of every head from the top layer's activity.
@@ -29,7 +29,7 @@ class RNN(eqx.Module):
         Readout biases.
     """
 
-    layers: tuple[LeakyCell | GatedCell, ...]
+    layers: tuple[Layer, ...]
     w_out: Float[Array, "head class neuron"]
     b_out: Float[Array, "head class"]
 
@@ -121,7 +121,7 @@ def make_rnn(
             "leave them at their defaults, or use cell='leaky'"
         )
     keys = jax.random.split(as_key(random_state), n_layers + 2)
-    layers: list[LeakyCell | GatedCell] = []
+    layers: list[Layer] = []
     for i in range(n_layers):
         below = n_inputs if i == 0 else n_neurons
         if cell == "leaky":

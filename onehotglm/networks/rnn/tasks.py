@@ -1,9 +1,10 @@
 """Memory tasks on random bits, one bit per time bin.
 
-Both tasks have a span N, the number of last bits that the answer depends on:
+Each task has a span N, the number of last bits that the answer depends on:
 
 - N-parity: is the sum of the last N bits odd?
 - N-DMS (delayed match to sample): does the bit now equal the bit N-1 bins earlier?
+- N-recall (delayed recall): what was the bit N-1 bins earlier?
 
 Sequences of one batch share a random length between N+2 and 4N+1 and stand at the
 end of a longer array, so that the last bin is always the one to be answered.
@@ -18,7 +19,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from onehotglm.errors import InvalidInputError
 
-TASKS = ("parity", "dms")
+TASKS = ("parity", "dms", "recall")
 MIN_SPAN = 2
 
 
@@ -48,7 +49,7 @@ def labels_at_end(
 
     Parameters
     ----------
-    task : {"parity", "dms"}
+    task : {"parity", "dms", "recall"}
         Which question is asked.
     bits : array, shape (time, batch)
         Zeros and ones, at least `max_span` bins.
@@ -72,7 +73,8 @@ def labels_at_end(
     if task == "parity":
         answers = jnp.cumsum(last, axis=0)[MIN_SPAN - 1 :] % 2
     else:
-        answers = last[MIN_SPAN - 1 :] == last[0]
+        earlier = last[MIN_SPAN - 1 :]
+        answers = earlier == last[0] if task == "dms" else earlier == 1
     return answers.astype(jnp.int32)
 
 
@@ -81,7 +83,7 @@ def labels_along(task: str, bits: np.ndarray, span: int) -> np.ndarray:
 
     Parameters
     ----------
-    task : {"parity", "dms"}
+    task : {"parity", "dms", "recall"}
         Which question is asked.
     bits : array, shape (time, ...)
         Zeros and ones.
@@ -109,6 +111,8 @@ def labels_along(task: str, bits: np.ndarray, span: int) -> np.ndarray:
         )
     if task == "dms":
         return (bits[span - 1 :] == bits[:n_answers]).astype(int)
+    if task == "recall":
+        return bits[:n_answers]
     total = np.concatenate([np.zeros_like(bits[:1]), np.cumsum(bits, axis=0)])
     return (total[span:] - total[:-span]) % 2
 
@@ -125,13 +129,13 @@ def draw_batch(
     """Random sequences of one batch; compiles once for all spans up to `max_span`.
 
     Parity bits are Bernoulli(p) with p uniform in (0, 1), one p per sequence; bits of
-    DMS are fair.
+    the other tasks are fair.
 
     Parameters
     ----------
     key : key
         Source of randomness.
-    task : {"parity", "dms"}
+    task : {"parity", "dms", "recall"}
         Which question is asked.
     span : int
         N, which sets the length: uniform in [N+2, 4N+2).

@@ -13,6 +13,8 @@ def answer(task, bits, span):
     """The question in words, for one sequence."""
     if task == "parity":
         return int(sum(bits[-span:])) % 2
+    if task == "recall":
+        return int(bits[-span])
     return int(bits[-1] == bits[-span])
 
 
@@ -39,7 +41,7 @@ def test_lengths_are_uniform_between_their_bounds():
     assert np.abs(counts - 2000 / 9).max() < 5 * (2000 / 9) ** 0.5
 
 
-def test_bits_of_parity_have_one_probability_per_sequence_and_of_dms_are_fair():
+def test_bits_of_parity_have_one_probability_per_sequence_and_others_are_fair():
     key = jax.random.key(1)
     means = {
         task: np.array(draw_batch(key, task, 64, max_span=64, batch_size=2000).inputs).mean(0)
@@ -47,7 +49,8 @@ def test_bits_of_parity_have_one_probability_per_sequence_and_of_dms_are_fair():
     }
     # A uniform p has variance 1/12, to which the bits add at most 1/4 / n_bins.
     assert means["parity"].var() == pytest.approx(1 / 12, abs=0.01)
-    assert means["dms"].var() == pytest.approx(0.25 / 257, rel=0.1)
+    for task in ("dms", "recall"):
+        assert means[task].var() == pytest.approx(0.25 / 257, rel=0.1)
 
 
 def test_accuracy_of_an_untrained_network_is_chance():
@@ -64,7 +67,7 @@ def test_accuracy_of_an_untrained_network_is_chance():
         (lambda n: accuracy_along(n, "sum", 3), "task='sum' is unknown; choose one of parity, dms"),
         (lambda n: accuracy_along(n, "dms", 3, head=1), "head=1, but the network has 1 heads"),
         (lambda n: accuracy_along(n, "dms", 3, n_time_bins=12), "leaves nothing to score"),
-        (lambda n: accuracy_at_end(n, "dms", 1), "both tasks begin at span=2"),
+        (lambda n: accuracy_at_end(n, "dms", 1), "all tasks begin at span=2"),
         (lambda n: labels_along("dms", np.zeros(2), 3), "stream of 2 bins has no answer"),
     ],
 )

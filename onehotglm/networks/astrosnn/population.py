@@ -1,0 +1,163 @@
+"""A recurrent population of AM-SUs: its presynaptic spikes are the input and its own.
+
+It is a layer of `onehotglm.networks.rnn.network.RNN`, so that everything that trains
+and judges recurrent networks on memory tasks takes it.
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from onehotglm.errors import InvalidInputError
+from onehotglm.networks.astrosnn.unit import AMSU, AMSUState, make_amsu
+from onehotglm.networks.rnn.cell import Dynamics, State
+from onehotglm.networks.rnn.network import N_CLASSES, RNN
+from onehotglm.random_state import RandomState, numpy_generator
+
+
+class PopulationDynamics(Dynamics):
+    """One bin of a population; the state is (spikes, membrane, calcium)."""
+
+    units: AMSU
+
+    def step(self, state: State, inputs: Float[Array, "batch input"]) -> State:
+        """State after one more bin of input: own spikes arrive one bin late."""
+        x = jnp.concatenate([inputs, state[0]], axis=1)
+        return tuple(self.units.step(AMSUState(*state), x))
+
+
+class AstroPopulation(eqx.Module):
+    """Units that send their spikes to each other.
+
+    Parameters
+    ----------
+    units : AMSU
+        With presynaptic neurons in the order: inputs, the units themselves.
+    """
+
+    units: AMSU
+
+    @property
+    def n_neurons(self) -> int:
+        """Number of units."""
+        return self.units.n_neurons
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of input channels."""
+        return self.units.weights.shape[1] - self.n_neurons
+
+    @property
+    def connectivity(self) -> Float[Array, "post pre"]:
+        """Recurrent weights as they act: without self-connections."""
+        weights = self.units.weights[:, self.n_inputs :]
+        return weights * (1 - jnp.eye(self.n_neurons, dtype=weights.dtype))
+
+    def dynamics(self) -> PopulationDynamics:
+        """One step of time."""
+        weights = jnp.concatenate(
+            [self.units.weights[:, : self.n_inputs], self.connectivity], axis=1
+        )
+        return PopulationDynamics(eqx.tree_at(lambda units: units.weights, self.units, weights))
+
+    def initial_state(self, key: PRNGKeyArray, batch_size: int) -> State:
+        """State at rest.
+
+        Parameters
+        ----------
+        key : key
+            Not looked at.
+        batch_size : int
+            Number of sequences.
+
+        Returns
+        -------
+        tuple of arrays, shape (batch, neuron)
+            Spikes, membrane and calcium.
+        """
+        del key
+        return tuple(self.units.initial_state(batch_size))
+
+
+def make_astro_rnn(
+    n_neurons: int,
+    *,
+    n_inputs: int = 1,
+    n_heads: int = 1,
+    astrocyte: bool = True,
+    threshold_coupling: bool = True,
+    reset: bool = True,
+    surrogate: str = "fast-sigmoid",
+    random_state: RandomState = 0,
+) -> RNN:
+    """Random recurrent population with linear readouts of its spikes.
+
+    Parameters
+    ----------
+    n_neurons : int
+        Units.
+    n_inputs : int
+        Input channels.
+    n_heads : int
+        Readout heads, of two classes each.
+    astrocyte, threshold_coupling, reset, surrogate
+        As in `make_amsu`.
+    random_state : int, key or numpy Generator
+        Seed of the initial parameters.
+
+    Returns
+    -------
+    RNN
+        With one layer, an `AstroPopulation`.
+
+    Raises
+    ------
+    InvalidInputError
+        If a size is below 1, or a name is unknown.
+
+    Examples
+    --------
+    >>> network = make_astro_rnn(16, n_heads=3)
+    >>> network.layers[0].connectivity.shape, network.w_out.shape
+    ((16, 16), (3, 2, 16))
+    """
+    if n_heads < 1:
+        raise InvalidInputError(f"n_heads={n_heads}, but it must be at least 1")
+    rng = numpy_generator(random_state)
+    options = {
+        "astrocyte": astrocyte,
+        "threshold_coupling": threshold_coupling,
+        "reset": reset,
+        "surrogate": surrogate,
+    }
+    population = make_population(n_neurons, n_inputs, rng, **options)
+    bound = n_neurons**-0.5
+    w_out = rng.uniform(-bound, bound, (n_heads, N_CLASSES, n_neurons))
+    return RNN(
+        (population,),
+        jnp.asarray(w_out, jnp.float32),
+        jnp.asarray(np.zeros((n_heads, N_CLASSES)), jnp.float32),
+    )
+
+
+def make_population(
+    n_neurons: int, n_inputs: int, rng: np.random.Generator, **options: Any
+) -> AstroPopulation:
+    """Random population; options and errors as in `make_amsu`."""
+    if n_inputs < 1:
+        raise InvalidInputError(f"n_inputs={n_inputs}, but it must be at least 1")
+    units = make_amsu(n_inputs + n_neurons, n_neurons, rng=rng, **options)
+    # A few inputs must be able to make a unit fire, like the many units together.
+    weights = np.array(units.weights)
+    weights[:, :n_inputs] = rng.standard_normal((n_neurons, n_inputs)) / n_inputs**0.5
+    bias = rng.uniform(0, 0.5, n_neurons)
+    return AstroPopulation(
+        eqx.tree_at(
+            lambda u: (u.weights, u.bias),
+            units,
+            (jnp.asarray(weights), jnp.asarray(bias, jnp.float32)),
+        )
+    )
