@@ -309,14 +309,14 @@ class OneHotHMMGLM(FittedModel):
                     f"a start has the shape {start.coefficients.shape} (state, neuron, column); "
                     f"expected {penalty.mean.shape}"
                 )
-        starts = []
+        points: list[tuple[Any, ...]] = []
         for rng in spawn(numpy_generator(self.random_state), self.n_init):
             coefficients = initial_coefficients(rng, problem.bias_mean, n_columns, self.n_states)
-            starts.append(Params(coefficients, *sticky_chain(self.n_states)))
-        allowed = [
-            s._replace(coefficients=feasible(s.coefficients, penalty)) for s in [*starts, *given]
+            points.append((coefficients, *sticky_chain(self.n_states)))
+        return [
+            Params(*(jnp.asarray(x, self.dtype) for x in (feasible(weights, penalty), *chain)))
+            for weights, *chain in [*points, *given]
         ]
-        return [Params(*(jnp.asarray(x, self.dtype) for x in start)) for start in allowed]
 
     def _keep(self, learned: Learned) -> None:
         """Set the fitted attributes, states in order of occupancy."""

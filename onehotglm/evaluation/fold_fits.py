@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import jax
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -34,6 +35,8 @@ class Plan(NamedTuple):
     ----------
     model : OneHotHMMGLM
         Its parameters are used.
+    seed : int
+        Of what is drawn beside the model's random starts.
     spikes : DataArray, dims (session, time, neuron)
     blocks : Stretches
     folds : list of Fold
@@ -44,6 +47,7 @@ class Plan(NamedTuple):
     """
 
     model: "OneHotHMMGLM"
+    seed: int
     spikes: xr.DataArray
     blocks: Stretches
     folds: list[Fold]
@@ -167,13 +171,13 @@ def _fit_one(plan: Plan, n_states: int, fold: int | None, parent: Params | None)
 
 def _numpy_params(fitted: "OneHotHMMGLM") -> Params:
     with fitted._precision():
-        return Params(*(np.asarray(x) for x in fitted._params()))
+        return jax.tree.map(np.asarray, fitted._params())
 
 
 def _splits(plan: Plan, parent: Params, n_states: int) -> list[Params]:
     """Make starts of a fit with fewer states: each splits others of the most occupied ones."""
     n_before = len(parent.initial)
-    rng = np.random.default_rng([plan.model.random_state, n_states])
+    rng = np.random.default_rng([plan.seed, n_states])
     starts = []
     for first in range(min(plan.model.n_init, n_before)):
         start = parent

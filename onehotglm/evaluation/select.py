@@ -176,9 +176,11 @@ def select_n_states(
     from onehotglm.estimator.onehot_hmm_glm import OneHotHMMGLM
 
     model = clone(OneHotHMMGLM() if model is None else model)
-    if not isinstance(model.random_state, int | np.integer):
+    seed = model.random_state
+    if not isinstance(seed, int | np.integer):
         # The same starts in every process, and for every number of states.
-        model.random_state = int(numpy_generator(model.random_state).integers(2**31))
+        seed = int(numpy_generator(seed).integers(2**31))
+    model.set_params(random_state=seed)
     spikes = as_spikes(spikes, model.bin_size)
     candidates = _check_candidates(n_states)
     if rule not in RULES or (rule == "elbo" and model.method != "vi"):
@@ -195,7 +197,7 @@ def select_n_states(
             f"n_states={candidates[-1]}, but a fold has {n_bins} time bins to train on; expected "
             "fewer states than bins"
         )
-    plan = Plan(model, spikes, blocks, folds, candidates, warm_start)
+    plan = Plan(model, int(seed), spikes, blocks, folds, candidates, warm_start)
     outcomes, interrupted = run_fits(plan, n_jobs, progress)
     selection = _collect(outcomes, candidates, len(folds), rule, interrupted)
     _warn(selection)

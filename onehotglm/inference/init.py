@@ -6,6 +6,8 @@ on smoothed counts.  Small random weights with mean rates reach the best optima 
 k-means starts settle on differences in rates and miss better optima.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -87,4 +89,5 @@ def split_state(
     stay = 2 * transition[state, state]
     for here, other in ((state, -1), (-1, state)):
         transition[here, here], transition[here, other] = STAY * stay, (1 - STAY) * stay
-    return Params(coefficients, transition, initial)
+    arrays: tuple[Any, ...] = (coefficients, transition, initial)
+    return Params(*arrays)
