@@ -33,13 +33,13 @@ def _couplings(model, test):
     return model.connectivity_[order]
 
 
-def _with_self_history(seed: int, own, n_train: int = 4):
+def _with_self_history(seed: int, own, n_train: int = 4, **options: float):
     """Simulate once more with self-histories (state, neuron) of our choice, sum over lags."""
     import numpy as np
 
     from onehotglm import simulate_from
 
-    truth = simulate(seed)
+    truth = simulate(seed, **options)
     weights, total = truth["weights"].values.copy(), truth["connectivity"].values.copy()
     index = np.arange(truth.sizes["neuron"])
     weights[:, index, index, 0] = own
@@ -69,8 +69,8 @@ def self_history_per_state(seed: int) -> Measures:
     import numpy as np
 
     rng = np.random.default_rng(seed)
-    own = rng.uniform(2.0, 5.0, (2, 8)) * np.array([[-1.0], [0.3]])
-    train, test = _with_self_history(seed, own)
+    own = rng.uniform(2.0, 5.0, (2, 8)) * np.array([[-1.0], [0.1]])
+    train, test = _with_self_history(seed, own, coupling_gain=0.5)
     models = (
         fit(train["spikes"], prior="one-hot", self_history=option, self_ridge=ridge)
         for option, ridge in (("per_state", 0.05), ("coupling", None))

@@ -14,9 +14,11 @@ __version__ = "0.1.0"
 
 # public name -> module that defines it
 _PUBLIC = {
+    "ChainComparison": "evaluation",
     "Comparison": "comparison",
     "ConvergenceWarning": "errors",
     "DataFileError": "errors",
+    "IndependentChains": "estimator.independent_chains",
     "InvalidInputError": "errors",
     "OneHotGLMError": "errors",
     "OneHotHMMGLM": "estimator.onehot_hmm_glm",
@@ -28,6 +30,7 @@ _PUBLIC = {
     "block_interval": "evaluation",
     "citation": "references",
     "compare": "comparison",
+    "compare_chains": "evaluation",
     "describe_nwb": "io",
     "detection_delays": "evaluation",
     "effective_connectivity": "networks.effective_connectivity",
@@ -57,6 +60,7 @@ if TYPE_CHECKING:
         InvalidInputError as InvalidInputError,
         OneHotGLMError as OneHotGLMError,
     )
+    from onehotglm.estimator.independent_chains import IndependentChains as IndependentChains
     from onehotglm.estimator.match import (
         match_couplings as match_couplings,
         match_paths as match_paths,
@@ -65,8 +69,10 @@ if TYPE_CHECKING:
     from onehotglm.estimator.onehot_hmm_glm import OneHotHMMGLM as OneHotHMMGLM
     from onehotglm.estimator.state_decoder import StateDecoder as StateDecoder
     from onehotglm.evaluation import (
+        ChainComparison as ChainComparison,
         StateSelection as StateSelection,
         block_interval as block_interval,
+        compare_chains as compare_chains,
         detection_delays as detection_delays,
         recovery as recovery,
         select_n_states as select_n_states,

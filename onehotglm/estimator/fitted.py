@@ -34,6 +34,9 @@ class FittedModel(BaseEstimator):
     the fitted attributes that `onehotglm.estimator.outputs` lists.
     """
 
+    # Neurons that are modelled, where others only serve as history (`IndependentChains`).
+    _modelled: np.ndarray | slice = slice(None)
+
     # ---------------------------------------------------------------------- predicting
 
     def predict_states(self, X: Any) -> xr.DataArray:
@@ -103,7 +106,8 @@ class FittedModel(BaseEstimator):
             rates = np.asarray(
                 decode.predicted_rates(self._params(), packed.recording, **self._options)
             )
-        out = self._output(spikes, packed, rates / self.bin_size_, np.nan, neuron=self.neuron_ids_)
+        ids = self.neuron_ids_[self._modelled]
+        out = self._output(spikes, packed, rates / self.bin_size_, np.nan, neuron=ids)
         return out.assign_attrs(units="Hz", bin_size=self.bin_size_)
 
     def log_likelihood(self, X: Any) -> xr.DataArray:
@@ -167,7 +171,8 @@ class FittedModel(BaseEstimator):
         spikes = as_spikes(X, self.bin_size_, least_bins=1)
         log_likelihood = self.log_likelihood(spikes)
         baseline = xr.DataArray(self.mean_counts_ / self.bin_size_, {"neuron": spikes["neuron"]})
-        return bits_per_spike(log_likelihood, spikes, baseline)
+        scored = {"neuron": self._modelled}
+        return bits_per_spike(log_likelihood, spikes.isel(scored), baseline.isel(scored))
 
     # -------------------------------------------------------------------------- sampling
 
@@ -193,6 +198,7 @@ class FittedModel(BaseEstimator):
             If the rates explode, which a fit of excitation can do in closed loop.
         """
         check_is_fitted(self)
+        self._check_whole("sample")
         with self._precision():
             params = self._params()
             out = rollout(
@@ -232,7 +238,15 @@ class FittedModel(BaseEstimator):
     def to_dataset(self) -> xr.Dataset:
         """All fitted arrays, labelled, with the parameters as attributes."""
         check_is_fitted(self)
+        self._check_whole("to_dataset")
         return outputs.to_dataset(self)
+
+    def _check_whole(self, method: str) -> None:
+        if not isinstance(self._modelled, slice):
+            raise InvalidInputError(
+                f"{method} needs a model of all neurons, but this is the chain of one group; "
+                "call it of the IndependentChains"
+            )
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write the fit as a netCDF file, see `onehotglm.io.checkpoint.save_dataset`."""
@@ -286,7 +300,7 @@ class FittedModel(BaseEstimator):
 
     @property
     def _chunk_size(self) -> int:
-        return chunk_size(self.n_states, len(self.mean_counts_))
+        return chunk_size(self.n_states, len(self.mean_counts_[self._modelled]))
 
     @property
     def _options(self) -> dict[str, Any]:
@@ -297,7 +311,14 @@ class FittedModel(BaseEstimator):
         return from_weights(*(jnp.asarray(x, self.dtype) for x in arrays))
 
     def _pack(self, spikes: xr.DataArray) -> Packed:
-        return pack(spikes, self.basis_functions_, self.mean_counts_, self._chunk_size, self.dtype)
+        return pack(
+            spikes,
+            self.basis_functions_,
+            self.mean_counts_,
+            self._chunk_size,
+            self.dtype,
+            self._modelled,
+        )
 
     def _input(self, X: Any) -> tuple[xr.DataArray, Packed]:
         check_is_fitted(self)

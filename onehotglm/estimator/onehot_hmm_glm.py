@@ -236,7 +236,16 @@ class OneHotHMMGLM(FittedModel):
         ConvergenceWarning
             If EM stopped at `max_iter`, or a state is empty.
         """
+        self._fit_neurons(X, slice(None), starts)
+        self._warn()
+        return self
+
+    def _fit_neurons(
+        self, X: Any, neurons: np.ndarray | slice, starts: Sequence[Params] = ()
+    ) -> None:
+        """Fit to some neurons; the others only serve as history."""
         check_settings(self.get_params())
+        self._modelled = neurons
         spikes = as_spikes(X, self.bin_size)
         known_signs(self.dale, spikes.sizes["neuron"])
         n_bins = int((np.isfinite(spikes.values).any(-1) & (spikes["time"].values >= 0)).sum())
@@ -246,8 +255,6 @@ class OneHotHMMGLM(FittedModel):
             )
         with self._precision():
             self._fit(spikes, starts)
-        self._warn()
-        return self
 
     def _fit(self, spikes: xr.DataArray, starts: Sequence[Params]) -> None:
         n_neurons = spikes.sizes["neuron"]
@@ -274,11 +281,13 @@ class OneHotHMMGLM(FittedModel):
     def _problem(self, packed: Packed, monitor: Monitor) -> Problem:
         n_neurons = len(self.mean_counts_)
         n_columns = 1 + n_neurons * len(self.basis_functions_)
-        exact = affordable(len(packed.position), self.n_states, n_neurons, n_columns)
+        n_modelled = packed.counts.shape[1]
+        exact = affordable(len(packed.position), self.n_states, n_modelled, n_columns)
         structure = make_structure(
             n_neurons,
             len(self.basis_functions_),
             self.n_states,
+            neurons=self._modelled,
             self_history=self.self_history,
             own_precision=self.ridge if self.self_ridge is None else self.self_ridge,
             shared_bias=self.bias == "shared",
@@ -290,7 +299,7 @@ class OneHotHMMGLM(FittedModel):
             recording=packed.recording,
             config=EMConfig(self._chunk_size, self.link, exact),
             transition_prior=TransitionPrior(self.transition_concentration, self.stickiness),
-            bias_mean=predictor_at(self.mean_counts_, self.link).astype(float),
+            bias_mean=predictor_at(self.mean_counts_[self._modelled], self.link).astype(float),
             bias_precision=_BIAS_PRECISION,
             ridge=self.ridge,
             structure=structure,
@@ -345,8 +354,8 @@ class OneHotHMMGLM(FittedModel):
             expected = priors.expected_weights(learned.prior)
             self.shared_connectivity_ = self._summed_over_lags(expected)
         if self.shared_connectivity_ is not None and self.self_history in ("per_state", "shared"):
-            mean = self.connectivity_.mean(0)
-            np.fill_diagonal(self.shared_connectivity_, np.diag(mean))
+            own = np.eye(len(self.mean_counts_), dtype=bool)[self._modelled]
+            self.shared_connectivity_[own] = self.connectivity_.mean(0)[own]
 
     def _summed_over_lags(self, weights: np.ndarray) -> np.ndarray:
         return weights @ self.basis_functions_.sum(1)

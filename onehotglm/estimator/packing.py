@@ -19,7 +19,7 @@ class Packed(NamedTuple):
         Row and column of every modelled bin; column 0 is the first after the lead-in.
     position : int array, shape (modelled bin,)
         Index of every modelled bin in the recording.
-    counts : array, shape (modelled bin, neuron)
+    counts : array, shape (modelled bin, modelled neuron)
         NaN where missing.
     """
 
@@ -36,6 +36,7 @@ def pack(
     stand_in: np.ndarray,
     chunk_size: int,
     dtype: str = "float32",
+    neurons: np.ndarray | slice = slice(None),
 ) -> Packed:
     """Lay the sessions end to end.
 
@@ -49,6 +50,8 @@ def pack(
     chunk_size : int
         The end is padded to a multiple of so many bins.
     dtype : str
+    neurons : int array or slice
+        Which neurons are modelled; histories are of all.
 
     Returns
     -------
@@ -69,6 +72,7 @@ def pack(
     history = np.where(
         np.isnan(counts) & (column >= n_lead)[:, None], stand_in, np.nan_to_num(counts)
     )
+    counts, observed = counts[:, neurons], observed[:, neurons]
     before = ((basis.shape[1], padding), (0, 0))
     recording = Recording(
         counts=jnp.asarray(np.pad(np.nan_to_num(counts), before), dtype),

@@ -88,6 +88,7 @@ class StateDecoder:
 
     def __init__(self, model: FittedModel, *, lag: int = 10, horizon: int = 10):
         check_is_fitted(model)
+        model._check_whole("StateDecoder")
         for name, value, least in (("lag", lag, 0), ("horizon", horizon, 1)):
             whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
             if not whole or value < least:

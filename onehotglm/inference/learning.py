@@ -126,14 +126,13 @@ def make_penalty(
         jnp.asarray(columns(problem.bias_precision, precision), dtype),
         jnp.asarray(columns(True, free)),
         None if structure.tied is None else jnp.asarray(structure.tied),
-        None if structure.sign is None else jnp.asarray(_column_signs(problem), jnp.int32),
+        None if structure.sign is None else jnp.asarray(_column_signs(problem, structure.sign)),
     )
 
 
-def _column_signs(problem: Problem) -> np.ndarray:
-    """Signs that the coefficients keep, shape (post, column)."""
-    structure = problem.structure
-    signs = np.repeat(np.where(structure.synapse, structure.sign, 0), problem.n_basis, axis=1)
+def _column_signs(problem: Problem, sign: np.ndarray) -> np.ndarray:
+    """Signs (pre,) that bind the steps, as those of coefficients (post, column)."""
+    signs = np.repeat(np.where(problem.structure.synapse, sign, 0), problem.n_basis, axis=1)
     return np.pad(signs, ((0, 0), (1, 0)))
 
 

@@ -84,7 +84,7 @@ def newton_step(
     gradient, hessian = _penalised(curvature, penalty, coefficients)
     if penalty.sign is None:
         return _solve(gradient, hessian, penalty.tied)
-    return _signed_step(gradient, hessian, penalty, coefficients)
+    return _signed_step(gradient, hessian, coefficients, penalty.sign, penalty.tied)
 
 
 def _penalised(curvature: Curvature, penalty: Penalty, coefficients: Array):
@@ -132,9 +132,10 @@ def _times(hessian: Array, move: Array) -> Array:
     return (hessian * move[..., None, :]).sum(-1)
 
 
-def _signed_step(gradient: Array, hessian: Array, penalty: Penalty, coefficients: Array) -> Array:
+def _signed_step(
+    gradient: Array, hessian: Array, coefficients: Array, sign: Array, tied: Array | None
+) -> Array:
     """Maximum of the quadratic model over the coefficients of the right signs."""
-    sign = penalty.sign
 
     def within(move):
         return jnp.where(sign * (coefficients + move) < 0, -coefficients, move)
@@ -144,7 +145,7 @@ def _signed_step(gradient: Array, hessian: Array, penalty: Penalty, coefficients
         rest = jnp.where(held, 0.0, gradient - _times(hessian, fixed))
         eye = jnp.eye(hessian.shape[-1], dtype=hessian.dtype)
         decoupled = jnp.where(held[..., :, None] | held[..., None, :], eye, hessian)
-        return fixed + _solve(rest, decoupled, penalty.tied)
+        return fixed + _solve(rest, decoupled, tied)
 
     def pivot(carry):
         held, _, n_pivots = carry
@@ -160,11 +161,11 @@ def _signed_step(gradient: Array, hessian: Array, penalty: Penalty, coefficients
     best = within(solve(held))
     # The sum of a row's absolute values bounds the curvature.
     safe = within(gradient / jnp.abs(hessian).sum(-1))
-    if penalty.tied is not None:
-        safe = jnp.where(_is_tied(penalty.tied, safe.shape[-1]), 0.0, safe)
+    if tied is not None:
+        safe = jnp.where(_is_tied(tied, safe.shape[-1]), 0.0, safe)
 
     def gain(move):
         total = (move * (gradient - 0.5 * _times(hessian, move))).sum(-1, keepdims=True)
-        return total if penalty.tied is None else total.sum(0, keepdims=True)
+        return total if tied is None else total.sum(0, keepdims=True)
 
     return jnp.where(gain(best) >= gain(safe), best, safe)

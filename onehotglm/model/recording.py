@@ -17,12 +17,13 @@ class Recording(NamedTuple):
 
     Attributes
     ----------
-    counts : array, shape (n_lags + time, neuron)
-        Spike counts, zero where missing, after `n_lags` bins of zeros.
-    past : array, shape (n_lags + time, neuron)
-        What a count contributes to histories: the count, or a stand-in where it is
-        missing.
-    observed : bool array, shape (time, neuron), or None
+    counts : array, shape (n_lags + time, post)
+        Spike counts of the modelled neurons, zero where missing, after `n_lags` bins of
+        zeros.
+    past : array, shape (n_lags + time, pre)
+        What a count of any neuron contributes to histories: the count, or a stand-in
+        where it is missing.
+    observed : bool array, shape (time, post), or None
         False where a count is missing; None if none is.
     age : int array, shape (time,)
         Number of earlier bins of the same session, lead-in included.
@@ -33,9 +34,9 @@ class Recording(NamedTuple):
         History basis.
     """
 
-    counts: Float[Array, "padded neuron"]
-    past: Float[Array, "padded neuron"]
-    observed: Bool[Array, "time neuron"] | None
+    counts: Float[Array, "padded post"]
+    past: Float[Array, "padded pre"]
+    observed: Bool[Array, "time post"] | None
     age: Int[Array, " time"]
     modelled: Bool[Array, " time"]
     starts: Bool[Array, " time"]
@@ -45,11 +46,6 @@ class Recording(NamedTuple):
     def n_time(self) -> int:
         """Number of bins, lead-in and padding included."""
         return self.age.shape[0]
-
-    @property
-    def n_neurons(self) -> int:
-        """Number of neurons."""
-        return self.counts.shape[1]
 
     @property
     def chain_starts(self) -> Array:
@@ -62,15 +58,15 @@ class Chunk(NamedTuple):
 
     Attributes
     ----------
-    counts : array, shape (time, neuron)
-    weight : array, shape (time, neuron)
+    counts : array, shape (time, post)
+    weight : array, shape (time, post)
         1 where a count is modelled and observed, else 0.
-    design : array, shape (time, 1 + neuron * basis)
+    design : array, shape (time, 1 + pre * basis)
         A column of ones, then every neuron's histories (neuron-major).
     """
 
-    counts: Float[Array, "time neuron"]
-    weight: Float[Array, "time neuron"]
+    counts: Float[Array, "time post"]
+    weight: Float[Array, "time post"]
     design: Float[Array, "time column"]
 
 

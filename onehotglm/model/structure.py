@@ -63,16 +63,19 @@ def make_structure(
     n_basis: int,
     n_states: int,
     *,
+    neurons: NDArray[np.int_] | slice = slice(None),
     self_history: str = "coupling",
     own_precision: float = 1.0,
     shared_bias: bool = False,
     dale: NDArray[np.int_] | None = None,
 ) -> Structure:
-    """Structure of all couplings between `n_neurons` neurons.
+    """Structure of all couplings among `n_neurons` neurons.
 
     Parameters
     ----------
     n_neurons, n_basis, n_states : int
+    neurons : int array or slice
+        Which of them are modelled, and so postsynaptic.
     self_history : {"coupling", "per_state", "shared", "none"}
         Whether a neuron's own past is a coupling like any other, stands apart (one per
         state, or one for all states), or is excluded.
@@ -92,12 +95,13 @@ def make_structure(
     array([[0, 1, 2],
            [0, 3, 4]])
     """
-    diagonal = np.eye(n_neurons, dtype=bool)
+    diagonal = np.eye(n_neurons, dtype=bool)[neurons]
     columns = []
     if shared_bias:
-        columns.append(np.zeros((n_neurons, 1), int))
+        columns.append(np.zeros((len(diagonal), 1), int))
     if self_history == "shared":
-        columns.append(1 + np.arange(n_neurons * n_basis).reshape(n_neurons, n_basis))
+        own = 1 + np.arange(n_neurons * n_basis).reshape(n_neurons, n_basis)
+        columns.append(own[neurons])
         # A tied coefficient stands in every state's penalty.
         own_precision = own_precision / n_states
     return Structure(

@@ -5,6 +5,7 @@ several panels make the figure and return the array of Axes.  No function calls
 ``plt.show`` or changes a setting of matplotlib.
 """
 
+from onehotglm.plots.chains import plot_chain_comparison
 from onehotglm.plots.comparison import (
     plot_correlations,
     plot_differences,
@@ -51,6 +52,7 @@ __all__ = [
     "neuron_order",
     "plot_autocorrelation",
     "plot_calibration",
+    "plot_chain_comparison",
     "plot_connectivity",
     "plot_correlations",
     "plot_coupling_matrix",
