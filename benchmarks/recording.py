@@ -36,10 +36,9 @@ HISTORIES = (
 DEFAULT_HISTORY = HISTORIES[0]
 
 
-def read(path: Path, n_history_bins: int):
-    """Training and test blocks."""
+def read_blocks(path: Path, n_history_bins: int):
+    """Whole blocks of the run epochs, active units only."""
     from onehotglm import load_nwb
-    from onehotglm.evaluation import hold_out
     from onehotglm.io.spikes import modelled, session_lengths
 
     blocks = load_nwb(path, 0.02, epochs="run", session_length=20.0, n_history_bins=n_history_bins)
@@ -47,7 +46,14 @@ def read(path: Path, n_history_bins: int):
     lengths = session_lengths(blocks)
     blocks = blocks.isel(session=lengths == lengths.max())
     active = (modelled(blocks).sum(("session", "time")) > MIN_SPIKES).values
-    return hold_out(blocks.isel(neuron=active), every=5)
+    return blocks.isel(neuron=active)
+
+
+def read(path: Path, n_history_bins: int):
+    """Training and test blocks."""
+    from onehotglm.evaluation import hold_out
+
+    return hold_out(read_blocks(path, n_history_bins), every=5)
 
 
 def part_of(train, fraction: float):
