@@ -12,6 +12,7 @@ on the other side, and is undecided here otherwise.  "Constant" means within 5 %
 import argparse
 import json
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,12 +76,16 @@ def of(found: dict[str, dict], cell: str, task: str, kind: str) -> dict[int, dic
 
 
 def paired(
-    found: dict[str, dict], cell: str, task: str, value: Callable[[dict], float]
+    found: dict[str, dict],
+    cell: str,
+    task: str,
+    value: Callable[[dict], float],
+    kinds: tuple[str, str] = ("multi", "single"),
 ) -> Interval | None:
-    """Multi-head minus single-head, seed by seed."""
-    multi, single = (of(found, cell, task, kind) for kind in ("multi", "single"))
-    seeds = sorted(multi.keys() & single.keys())
-    return interval([value(multi[s]) - value(single[s]) for s in seeds]) if seeds else None
+    """Multi-head minus single-head, or another pair of curricula, seed by seed."""
+    first, second = (of(found, cell, task, kind) for kind in kinds)
+    seeds = sorted(first.keys() & second.keys())
+    return interval([value(first[s]) - value(second[s]) for s in seeds]) if seeds else None
 
 
 def changes(
@@ -181,13 +186,26 @@ def claim_generalisation(found: dict[str, dict]) -> None:
 
 def claim_gated(found: dict[str, dict]) -> None:
     print("\n6. The multi-head curriculum helps GRU and LSTM at large N (multi minus single)")
-    for cell in ("gru", "lstm"):
-        reach = paired(found, cell, "parity", lambda run: run["span"])
+    for task, cell in product(TASK_NAMES, ("gru", "lstm")):
+        reach = paired(found, cell, task, lambda run: run["span"])
         show(
-            f"N-parity, {cell.upper()}: larger N in the same number of steps",
+            f"{TASK_NAMES[task]}, {cell.upper()}: larger N in the same number of steps",
             reach,
             verdict_above_zero,
         )
+
+
+def show_sliding(found: dict[str, dict]) -> None:
+    print(
+        "\nThe sliding curriculum (no claim; larger N in the same number of steps, tau at the end)"
+    )
+    for task, title in TASK_NAMES.items():
+        for other in ("multi", "single"):
+            reach = paired(found, "leaky", task, lambda run: run["span"], ("sliding", other))
+            show(f"{title}: sliding minus {other}-head", reach, None)
+        runs = of(found, "leaky", task, "sliding")
+        change = changes(runs, "mean_tau", until=None, relative=True)
+        show(f"{title}: relative change of the mean tau to the last N", change, None)
 
 
 def show_published(out: Path) -> None:
@@ -223,6 +241,7 @@ def main() -> None:
         claim_gated,
     ):
         claim(found)
+    show_sliding(found)
     show_published(options.out)
 
 

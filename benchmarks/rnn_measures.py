@@ -88,9 +88,11 @@ def generalisation(network: RNN, task: str, span: int) -> dict:
 
 
 def accuracy_of_heads(network: RNN, run: Run, span: int) -> list[float]:
-    """Accuracy of each head that has been asked so far, on its own question."""
+    """Accuracy of each head that is asked at a span, on its own question."""
     accuracy = accuracy_at_end(network, run.task, span, n_batches=64)
-    own = accuracy[0, -1:] if run.kind == "single" else np.diag(accuracy[: span - MIN_SPAN + 1])
+    n_heads = span - MIN_SPAN + 1
+    asked = run.curriculum.asked(span)[:n_heads] > 0
+    own = accuracy[0, -1:] if run.kind == "single" else np.diag(accuracy[:n_heads])[asked]
     return [round(float(a), 5) for a in own]
 
 

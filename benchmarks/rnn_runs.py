@@ -71,13 +71,16 @@ class Run(NamedTuple):
 
 def all_runs() -> list[Run]:
     """Every run, the most important first."""
-    plans = [("leaky", "parity", 128, 20_000), ("leaky", "dms", 128, 20_000)]
-    plans += [(cell, "parity", 64, 6_000) for cell in ("gru", "lstm")]
+    both = ("multi", "single")
+    plans = [("leaky", task, both, 128, 20_000) for task in ("parity", "dms")]
+    plans += [(cell, "parity", both, 64, 6_000) for cell in ("gru", "lstm")]
+    plans += [(cell, "dms", both, 64, 6_000) for cell in ("gru", "lstm")]
+    plans += [("leaky", task, ("sliding",), 128, 20_000) for task in ("parity", "dms")]
     return [
         Run(cell, task, kind, random_state, n_neurons, n_steps, max_span=40)
-        for cell, task, n_neurons, n_steps in plans
+        for cell, task, kinds, n_neurons, n_steps in plans
         for random_state in range(N_SEEDS)
-        for kind in ("multi", "single")
+        for kind in kinds
     ]
 
 
@@ -145,10 +148,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/rnn"))
     parser.add_argument("--minutes", type=float, default=75.0)
+    parser.add_argument("--only", default="", help="runs whose name contains this")
     options = parser.parse_args()
     deadline = time.time() + 60 * options.minutes
     for run in all_runs():
-        train_run(run, options.out, deadline)
+        if options.only in run.name:
+            train_run(run, options.out, deadline)
 
 
 if __name__ == "__main__":
