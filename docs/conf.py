@@ -33,7 +33,15 @@ autosummary_generate = True
 autodoc_typehints = "none"  # numpydoc's Parameters sections say them
 numpydoc_show_class_members = False
 # Plain records document their fields as attributes.
-numpydoc_validation_exclude = {r"\.Report[A-Z]", r"\.NWBSummary", r"\.Connectome$"}
+numpydoc_validation_exclude = {
+    r"\.Report[A-Z]",
+    r"\.NWBSummary",
+    r"\.Connectome$",
+    r"\.Comparison$",
+    r"\.DecoderResult$",
+    r"\.CurriculumRun$",
+    r"\.StateSelection$",
+}
 numpydoc_validation_checks = {
     "PR01",  # a parameter is not documented
     "PR02",  # a documented parameter does not exist

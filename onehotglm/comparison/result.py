@@ -192,6 +192,11 @@ class Comparison:
     def save(self, folder: str | Path) -> None:
         """Write ``table.csv`` and ``comparison.nc`` (`to_dataset`) into a folder.
 
+        Parameters
+        ----------
+        folder : str or Path
+            Created where it is not there.
+
         Raises
         ------
         DataFileError
@@ -206,25 +211,49 @@ class Comparison:
         save_dataset(self.to_dataset(), folder / "comparison.nc", "comparison")
 
     def plot_scores(self, **options: Any) -> "Axes":
-        """Bits per spike with intervals, see `onehotglm.plots.plot_scores`."""
+        """Bits per spike with intervals, see `onehotglm.plots.plot_scores`.
+
+        Parameters
+        ----------
+        **options
+            Of that function.
+        """
         from onehotglm.plots import plot_scores
 
         return plot_scores(self.table, **options)
 
     def plot_differences(self, **options: Any) -> "Axes":
-        """Paired differences, see `onehotglm.plots.plot_differences`."""
+        """Paired differences, see `onehotglm.plots.plot_differences`.
+
+        Parameters
+        ----------
+        **options
+            Of that function.
+        """
         from onehotglm.plots import plot_differences
 
         return plot_differences(self.table, reference=self.reference, **options)
 
     def plot_connectivity(self, **options: Any) -> np.ndarray:
-        """Draw connectivities side by side, see `onehotglm.plots.plot_readings`."""
+        """Draw connectivities side by side, see `onehotglm.plots.plot_readings`.
+
+        Parameters
+        ----------
+        **options
+            Of that function.
+        """
         from onehotglm.plots import plot_readings
 
         return plot_readings(self.connectivity, self.truth, **options)
 
     def plot_correlations(self, **options: Any) -> "Axes":
-        """Correlations of connectivities, see `onehotglm.plots.plot_correlations`."""
+        """Correlations of connectivities, see `onehotglm.plots.plot_correlations`.
+
+        Parameters
+        ----------
+        **options
+            Of that function.
+        """
         from onehotglm.plots import plot_correlations
 
         return plot_correlations(self.correlations, **options)

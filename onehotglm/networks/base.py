@@ -62,13 +62,32 @@ class Decoder(BaseEstimator, ABC):
 
     @abstractmethod
     def fit(self, spikes: xr.DataArray) -> Self:
-        """Fit to spikes, (session, time, neuron) in counts, NaN where missing."""
+        """Fit to spikes.
+
+        Parameters
+        ----------
+        spikes : DataArray, dims (session, time, neuron)
+            Counts, NaN where missing; lead-in bins (negative time) are read, not modelled.
+
+        Returns
+        -------
+        Decoder
+            The object itself.
+        """
 
     @abstractmethod
     def predict_rates(self, spikes: xr.DataArray) -> xr.DataArray:
-        """Rates of every bin given the bins before it, (session, time, neuron) in Hz.
+        """Rates of every bin given the bins before it.
 
-        Lead-in bins (negative time) are left out.
+        Parameters
+        ----------
+        spikes : DataArray, dims (session, time, neuron)
+            Counts of the neurons of the fit.
+
+        Returns
+        -------
+        DataArray, dims (session, time, neuron)
+            Hz; lead-in bins (negative time) are left out.
         """
 
     @property

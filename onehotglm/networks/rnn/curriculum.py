@@ -174,7 +174,17 @@ class Curriculum:
         return 1 if self.kind == "single" else self.max_span - MIN_SPAN + 1
 
     def asked(self, span: int) -> np.ndarray:
-        """Which heads are asked at a span: ones and zeros, shape (head,)."""
+        """Which heads are asked at a span.
+
+        Parameters
+        ----------
+        span : int
+
+        Returns
+        -------
+        ndarray, shape (head,)
+            Ones and zeros.
+        """
         if self.kind == "single":
             return np.ones(1, np.float32)
         spans = np.arange(MIN_SPAN, self.max_span + 1)
@@ -182,7 +192,16 @@ class Curriculum:
         return ((spans >= first) & (spans <= span)).astype(np.float32)
 
     def objective(self, span: int) -> TaskObjective:
-        """Loss of a span; spans that share their arrays' sizes share the compiled program."""
+        """Loss of a span; spans that share their arrays' sizes share the compiled program.
+
+        Parameters
+        ----------
+        span : int
+
+        Returns
+        -------
+        TaskObjective
+        """
         room = room_for(span)
         shared_head = self.kind == "single"
         return TaskObjective(self.task, shared_head, room, self.batch_size, self.readout_only)
@@ -316,10 +335,12 @@ def run_curriculum(
         Which spans are asked when.
     n_steps : int
         Steps for all spans together.
-    steps_per_call, optimiser, progress
+    steps_per_call, optimiser
         As in `train_span`.
     random_state : int
         Seed of the sequences, and of a fresh network.
+    progress : bool
+        As in `train_span`.
 
     Returns
     -------

@@ -196,7 +196,7 @@ def perturbation_curve(
     ----------
     network : RNN
         One layer of leaky neurons.
-    task, span, head, random_state
+    task, span
         As in `ablation_curve`.
     strengths : array
         Relative norms of the noise, as in `perturb`.
@@ -204,6 +204,8 @@ def perturbation_curve(
         What the noise is added to.
     n_draws : int
         Draws per strength.
+    head, random_state
+        As in `ablation_curve`.
 
     Returns
     -------

@@ -43,7 +43,18 @@ class RNN(eqx.Module):
         return StackDynamics(tuple(layer.dynamics() for layer in self.layers))
 
     def initial_state(self, key: PRNGKeyArray, batch_size: int) -> StackState:
-        """Small random activity in every layer."""
+        """Small random activity in every layer.
+
+        Parameters
+        ----------
+        key : key
+        batch_size : int
+
+        Returns
+        -------
+        tuple of State
+            One per layer.
+        """
         keys = jax.random.split(key, len(self.layers))
         return tuple(
             layer.initial_state(key, batch_size)
@@ -51,7 +62,17 @@ class RNN(eqx.Module):
         )
 
     def logits(self, activity: Float[Array, "... neuron"]) -> Float[Array, "... head class"]:
-        """Each head's unnormalised log-probabilities of the two answers."""
+        """Each head's unnormalised log-probabilities of the two answers.
+
+        Parameters
+        ----------
+        activity : array, shape (..., neuron)
+            Of the top layer.
+
+        Returns
+        -------
+        array, shape (..., head, class)
+        """
         return jnp.einsum("...n,hcn->...hc", activity, self.w_out) + self.b_out
 
 
