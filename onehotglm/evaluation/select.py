@@ -79,7 +79,13 @@ class StateSelection:
         return self.models[self.best_n_states]
 
     def plot(self, **options: Any) -> "np.ndarray[Any, np.dtype[Any]]":
-        """Draw the criteria, see `onehotglm.plots.plot_selection`."""
+        """Draw the criteria, see `onehotglm.plots.plot_selection`.
+
+        Parameters
+        ----------
+        **options
+            Of that function.
+        """
         from onehotglm.plots import plot_selection
 
         return plot_selection(self.table, self.choices, rule=self.rule, **options)
