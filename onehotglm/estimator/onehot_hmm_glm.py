@@ -19,8 +19,9 @@ from onehotglm.estimator.validate import as_spikes
 from onehotglm.inference.complexity import effective_parameters
 from onehotglm.inference.em import EMConfig
 from onehotglm.inference.init import initial_coefficients, sticky_chain
-from onehotglm.inference.learning import Learned, Problem, learn, ridge_penalty
+from onehotglm.inference.learning import Learned, Problem, ridge_penalty
 from onehotglm.inference.newton import feasible
+from onehotglm.inference.phases import learn
 from onehotglm.inference.restarts import best_start
 from onehotglm.kernels.emissions import predictor_at
 from onehotglm.kernels.history import make_basis

@@ -8,6 +8,7 @@ although a single Newton step need not increase them (generalised EM, Dempster,
 Laird & Rubin 1977).
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -181,6 +182,55 @@ def step(
     return lax.cond(objective >= state.objective - slack, accept, reject)
 
 
+class Run(NamedTuple):
+    """EM on its way to convergence.
+
+    Attributes
+    ----------
+    state : EMState
+    n_steps : int
+    previous : float
+        Objective after the last accepted step.
+    rejections : int
+        Steps turned down since.
+    reason : str
+        Why it ended: "converged", "no further increase", "max_iter" or "interrupted"; empty
+        as long as it goes on.
+    """
+
+    state: EMState
+    n_steps: int = 0
+    previous: float = -math.inf
+    rejections: int = 0
+    reason: str = ""
+
+
+def next_step(
+    run: Run,
+    advance: Callable[[EMState], EMState],
+    *,
+    max_iter: int,
+    tol: float,
+    on_step: Callable[[EMState], bool],
+) -> Run:
+    """Take one step of a run; parameters as in `run`."""
+    state, n_steps = advance(run.state), run.n_steps + 1
+    reason = "max_iter" if n_steps >= max_iter else ""
+    previous, rejections = run.previous, run.rejections
+    if on_step(state):
+        reason = "interrupted"
+    elif state.rejected:
+        rejections += 1
+        if rejections >= MAX_HALVINGS:
+            reason = "no further increase"
+    else:
+        objective, rejections = float(state.objective), 0
+        if objective - previous <= tol * max(abs(objective), 1.0):
+            reason = "converged"
+        previous = objective
+    return Run(state, n_steps, previous, rejections, reason)
+
+
 def run(
     state: EMState,
     advance: Callable[[EMState], EMState],
@@ -200,6 +250,7 @@ def run(
     tol : float
         Smallest relative change of the objective that counts as progress; being
         relative, it means the same for any unit and any number of bins or neurons.
+        Infinite, it ends the run at the first step that is accepted.
     on_step : callable
         Called with the state after every step; returns True to stop.
 
@@ -207,20 +258,25 @@ def run(
     -------
     state : EMState
     reason : str
-        "converged", "no further increase", "max_iter" or "interrupted".
+        See `Run`.
     """
-    previous, rejections = -jnp.inf, 0
-    for _ in range(max_iter):
-        state = advance(state)
-        if on_step(state):
-            return state, "interrupted"
-        if state.rejected:
-            rejections += 1
-            if rejections >= MAX_HALVINGS:
-                return state, "no further increase"
-            continue
-        objective, rejections = float(state.objective), 0
-        if objective - previous <= tol * max(abs(objective), 1.0):
-            return state, "converged"
-        previous = objective
-    return state, "max_iter"
+    run = Run(state)
+    while not run.reason:
+        run = next_step(run, advance, max_iter=max_iter, tol=tol, on_step=on_step)
+    return run.state, run.reason
+
+
+def without_curvature(state: EMState) -> EMState:
+    """Leave out what is large and follows from the rest; see `with_curvature`."""
+    nothing = jnp.zeros(0)
+    return state._replace(curvature=Curvature(nothing, nothing))
+
+
+def with_curvature(state: EMState, advance: Callable[[EMState], EMState]) -> EMState:
+    """Compute the curvature of a state that was kept without it, by one step.
+
+    The same program at the same parameters gives the same curvature, to the last bit.
+    """
+    fresh = init(state.accepted)
+    evaluated = fresh if math.isinf(state.objective) else advance(fresh)
+    return state._replace(curvature=evaluated.curvature)

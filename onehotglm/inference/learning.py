@@ -1,11 +1,4 @@
-"""From a start to fitted parameters: EM under a ridge, then rounds that learn the prior.
-
-A round takes the data's evidence about every weight, updates the shared prior and
-its Gaussian penalty, and takes one EM step under the new penalty.  Within a round the
-penalised objective never falls; between rounds it is another objective.  With the
-one-hot prior the types are then fixed, absent connections held at zero, and the
-strengths settled.
-"""
+"""What is fitted, penalties for it, and what the data say of each weight."""
 
 from collections.abc import Callable
 from functools import partial
@@ -16,21 +9,12 @@ import numpy as np
 
 from onehotglm.inference import em
 from onehotglm.inference.em import EMConfig, EMState
-from onehotglm.inference.newton import Penalty, feasible
-from onehotglm.model import dale, priors
+from onehotglm.inference.newton import Penalty
 from onehotglm.model.dale import Signs
-from onehotglm.model.params import from_weights
 from onehotglm.model.priors import GaussianPrior, OneHotPrior, TypePosterior, WeightPenalty
 from onehotglm.model.recording import Recording
 from onehotglm.model.structure import Structure
 from onehotglm.model.transitions import TransitionPrior
-
-MAX_ROUNDS = 30
-FINAL_ROUNDS = 3
-# Part of each new site in the next: undamped parallel updates can oscillate.
-DAMPING = 0.6
-# Rounds end when their effect on the likelihood is less than this part of it.
-ROUND_TOL = 2e-6
 
 
 class Problem(NamedTuple):
@@ -203,177 +187,3 @@ def _inverse_diagonal(information: np.ndarray, precision: np.ndarray) -> np.ndar
     jitter = 1e-9 * np.trace(information, axis1=-2, axis2=-1)[:, None] / len(eye) + 1e-8
     inverse = np.linalg.inv(information + (precision + jitter)[..., None] * eye)
     return np.diagonal(inverse, axis1=-2, axis2=-1)
-
-
-def learn(problem: Problem, state: EMState, prior: str) -> Learned:
-    """Converge under the ridge and learn the prior.
-
-    Under Dale's law signs that are not given are inferred once EM has converged without
-    them, and bind the steps after that; with the one-hot prior they are learned with the types.
-
-    Parameters
-    ----------
-    problem : Problem
-    state : EMState
-        From the best start, after steps under the ridge.
-    prior : {"none", "gaussian", "one-hot"}
-
-    Returns
-    -------
-    Learned
-    """
-    penalty = ridge_penalty(problem, state.occupancy.size)
-    state, reason = _converge(problem, state, penalty)
-    if prior == "one-hot":
-        return _learn_one_hot(problem, state, penalty)
-    signs = None
-    structure = problem.structure
-    if structure.dale is not None:
-        signs = dale.signs_of_weights(
-            *evidence(problem, state, penalty), structure.synapse, structure.dale
-        )
-        if (structure.dale == 0).any():
-            problem = problem._replace(structure=structure.with_sign(signs.sign))
-            penalty = ridge_penalty(problem, state.occupancy.size)
-            state, reason = _converge(problem, _allowed(state, penalty), penalty)
-    if prior == "none":
-        return Learned(state, penalty, None, None, signs, reason)
-    return _learn_gaussian(problem, state, penalty)._replace(signs=signs)
-
-
-def _allowed(state: EMState, penalty: Penalty) -> EMState:
-    """Start anew from the nearest parameters that the penalty allows."""
-    coefficients = jnp.asarray(feasible(state.accepted.coefficients, penalty))
-    return em.init(state.accepted._replace(coefficients=coefficients))
-
-
-def _converge(problem: Problem, state: EMState, penalty: Penalty) -> tuple[EMState, str]:
-    return em.run(
-        state,
-        stepper(problem, penalty),
-        max_iter=problem.max_iter,
-        tol=problem.tol,
-        on_step=problem.on_step,
-    )
-
-
-def _one_step(problem: Problem, state: EMState, old: Penalty, new: Penalty) -> tuple[EMState, bool]:
-    """One accepted step under a new penalty, and whether to stop early."""
-    state = em.change_penalty(state, old, new)
-    advance = stepper(problem, new)
-    for _ in range(em.MAX_HALVINGS):
-        state = advance(state)
-        stop = problem.on_step(state)
-        if stop or not state.rejected:
-            break
-    return state, stop
-
-
-def _moved(before: EMState, after: EMState) -> float:
-    """Relative effect on the likelihood of a round's change of coefficients.
-
-    ``d' H d / 2`` in units of the objective: what the data do not see does not count.
-    """
-    old, new = (np.asarray(s.accepted.coefficients, float) for s in (before, after))
-    information = np.asarray(after.curvature.information)
-    effect = 0.5 * np.einsum("snp,snpq,snq->", new - old, information, new - old, optimize=True)
-    return float(effect / max(abs(float(after.objective)), 1.0))
-
-
-def _learn_gaussian(problem: Problem, state: EMState, penalty: Penalty) -> Learned:
-    mean, _ = laplace_weights(problem, state, penalty)
-    learned_from = problem.structure.under_prior
-    if not learned_from.any():  # a single neuron without couplings
-        learned_from = ~learned_from
-    prior = priors.initial_gaussian(mean, learned_from)
-    for _ in range(MAX_ROUNDS):
-        mean, variance = laplace_weights(problem, state, penalty)
-        prior = priors.update_gaussian(prior, mean, variance, learned_from)
-        new = make_penalty(problem, priors.gaussian_penalty(prior, len(mean)))
-        before = state
-        state, stop = _one_step(problem, state, penalty, new)
-        penalty = new
-        if stop or _moved(before, state) < ROUND_TOL:
-            break
-    state, reason = _converge(problem, state, penalty)
-    return Learned(state, penalty, prior, None, None, reason)
-
-
-def _learn_one_hot(problem: Problem, state: EMState, penalty: Penalty) -> Learned:
-    prior = priors.initial_one_hot(problem.structure.free.shape, problem.n_basis)
-    reason = "max_rounds"
-    data = evidence(problem, state, penalty)
-    site = None
-    for _ in range(MAX_ROUNDS):
-        types, signs = _types(problem, prior, data, problem.structure.dale)
-        prior = priors.update_one_hot(prior, types)
-        if signs is not None:
-            prior = dale.with_signs(prior, signs, problem.structure.synapse)
-        prior = prior._replace(type_proba=_exclude(problem, prior.type_proba))
-        site = priors.damped(site, priors.moment_matched_penalty(types, *data), DAMPING)
-        new = make_penalty(problem, site)
-        before = state
-        state, stop = _one_step(problem, state, penalty, new)
-        penalty = new
-        data = evidence(problem, state, penalty)
-        if stop or _moved(before, state) < ROUND_TOL:
-            reason = "interrupted" if stop else "converged"
-            break
-    types, signs = _types(problem, prior, data, problem.structure.dale)
-    if signs is not None:  # connections of a neuron need one sign, not the mean over both
-        types, _ = _types(problem, prior, data, signs.sign)
-    state, penalty, settled = _settle_strengths(problem, state, prior, types)
-    reason = reason if settled == "converged" else settled
-    return Learned(state, penalty, prior, types, signs, reason)
-
-
-def _exclude(problem: Problem, type_proba: np.ndarray) -> np.ndarray:
-    """Make absent for certain what the prior does not hold for: (..., post, pre, type)."""
-    return np.where(problem.structure.under_prior[..., None], type_proba, [0.0, 1.0, 0.0])
-
-
-def _types(
-    problem: Problem, prior: OneHotPrior, data: Evidence, known: np.ndarray | None
-) -> tuple[TypePosterior, Signs | None]:
-    """Types of connections, and signs of neurons (pre,) where Dale's law holds."""
-    if known is None:
-        types, signs = priors.type_posterior(prior, *data), None
-    else:
-        types, signs = dale.signed_types(prior, *data, problem.structure.synapse, known)
-    return types._replace(type_proba=_exclude(problem, types.type_proba)), signs
-
-
-def _settle_strengths(
-    problem: Problem, state: EMState, prior: OneHotPrior, types: TypePosterior
-) -> tuple[EMState, Penalty, str]:
-    """Most probable strengths given the most probable types.
-
-    Absent couplings are held at zero, and so are strengths that the data would rather
-    have negative: the optimum under the truncated slabs lies on that border.
-    """
-    signs = (types.type_proba.argmax(-1) - 1)[..., None]
-    weights = priors.slab_penalty(prior, signs[..., 0])
-    allowed = np.broadcast_to(signs != 0, weights.mean.shape)
-    for _ in range(FINAL_ROUNDS):
-        penalty = make_penalty(problem, weights, allowed)
-        state, reason = _converge(problem, _allowed(state, penalty), penalty)
-        found = np.asarray(state.accepted.weights(problem.n_basis))
-        wrong = allowed & (found * signs < 0)
-        if not wrong.any() or reason == "interrupted":
-            break
-        allowed = allowed & ~wrong
-    return _hold_signs(problem, state, penalty, signs), penalty, reason
-
-
-def _hold_signs(problem: Problem, state: EMState, penalty: Penalty, signs: np.ndarray) -> EMState:
-    """Drop what still has the wrong sign, and evaluate once more if anything did."""
-    accepted = state.accepted
-    weights = np.asarray(accepted.weights(problem.n_basis))
-    wrong = weights * signs < 0
-    if not wrong.any():
-        return state
-    kept = jnp.asarray(np.where(wrong, 0, weights))
-    moved = from_weights(accepted.bias, kept, accepted.transition, accepted.initial)
-    state = stepper(problem, penalty)(em.init(moved))
-    problem.on_step(state)
-    return state

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from onehotglm.inference import em, learning
-from onehotglm.inference.learning import evidence, laplace_weights, learn, ridge_penalty, stepper
+from onehotglm.inference.learning import evidence, laplace_weights, ridge_penalty, stepper
 from onehotglm.inference.newton import feasible
+from onehotglm.inference.phases import learn
 from onehotglm.model.priors import GaussianPrior, OneHotPrior, WeightPenalty
 from tests.inference.tiny import (
     BASIS,
