@@ -1,0 +1,71 @@
+"""Louis' identity against differences of the score, and of the log-likelihood."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from onehotglm.inference import decode
+from onehotglm.inference.information import observed_information, state_posterior
+from onehotglm.model.params import Params
+from tests.inference.tiny import N_NEURONS, SIZE, make_counts, make_params, on_device, packed
+
+pytestmark = pytest.mark.usefixtures("float64")
+EVERYBODY = np.arange(N_NEURONS)
+STEP = 1e-5
+
+
+def information(params, recording, neurons=EVERYBODY, link="softplus", given_states=False):
+    posterior = state_posterior(params, recording, size=SIZE, link=link)
+    return observed_information(
+        params, recording, posterior, neurons, size=SIZE, link=link, given_states=given_states
+    )
+
+
+@pytest.fixture(scope="module")
+def recording():
+    import jax
+
+    with jax.enable_x64(True):
+        return packed(make_counts(missing=0.2), n_lead=5).recording
+
+
+def moved(params: Params, direction: np.ndarray, step: float) -> Params:
+    return params._replace(coefficients=params.coefficients + step * jnp.asarray(direction))
+
+
+@pytest.mark.parametrize("link", ["softplus", pytest.param("sigmoid", marks=pytest.mark.slow)])
+def test_score_and_information_are_derivatives(recording, link):
+    params = on_device(make_params())
+    found = information(params, recording, link=link)
+
+    def log_likelihood(params):
+        return float(decode.smoothed(params, recording, size=SIZE, link=link).log_likelihood)
+
+    rng = np.random.default_rng(1)
+    for _ in range(2):
+        direction = rng.normal(size=params.coefficients.shape)
+        there, back = (moved(params, direction, step) for step in (STEP, -STEP))
+        slope = (log_likelihood(there) - log_likelihood(back)) / (2 * STEP)
+        assert (found.score * direction).sum() == pytest.approx(slope, rel=1e-6, abs=1e-7)
+        scores = [information(p, recording, link=link).score for p in (there, back)]
+        bend = (scores[1] - scores[0]).ravel() / (2 * STEP)
+        np.testing.assert_allclose(found.matrix @ direction.ravel(), bend, rtol=1e-6, atol=1e-7)
+
+
+def test_a_group_of_neurons_has_its_part(recording):
+    params = on_device(make_params())
+    whole, part = (information(params, recording, np.array(who)) for who in ([0, 1, 2], [0, 2, 1]))
+    shape = params.coefficients.shape * 2
+    expected = whole.matrix.reshape(shape)[:, [0, 2, 1]][:, :, :, :, [0, 2, 1]]
+    np.testing.assert_allclose(part.matrix.reshape(shape), expected, rtol=1e-9, atol=1e-10)
+
+
+def test_uncertain_states_lose_information(recording):
+    params = on_device(make_params())
+    given, uncertain = (
+        information(params, recording, given_states=given_states) for given_states in (True, False)
+    )
+    np.testing.assert_allclose(given.score, uncertain.score, rtol=1e-12)
+    missing = np.linalg.eigvalsh(given.matrix - uncertain.matrix)
+    assert missing.min() > -1e-9 * missing.max()
+    assert missing.max() > 0.1
