@@ -174,6 +174,57 @@ class FittedModel(BaseEstimator):
         scored = {"neuron": self._modelled}
         return bits_per_spike(log_likelihood, spikes.isel(scored), baseline.isel(scored))
 
+    # ------------------------------------------------------------------------ uncertainty
+
+    def standard_errors(self, X: Any, states: str = "uncertain", level: float = 0.9) -> xr.Dataset:
+        """Give standard errors and intervals of couplings and biases (Laplace approximation).
+
+        See :doc:`/uncertainty` for what they are and what they are not.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            The recording that the model was fitted to.
+        states : {"uncertain", "given"}
+            ``"uncertain"``: from the observed information, states summed out (Louis 1982).
+            ``"given"``: as if the posterior of the states had been observed; smaller, and
+            cheaper.
+        level : float
+            Probability of the intervals.
+
+        Returns
+        -------
+        Dataset
+            ``*_mean``, ``*_se``, ``*_low`` and ``*_high`` of `weights` (state, post, pre,
+            basis), `connectivity` (state, post, pre) and `bias` (state, neuron).  With the
+            one-hot prior those of couplings are of the mixture over types, and there are also
+            `connection_type_proba` (state, post, pre, type), and `connectivity_given_type_low`
+            and `..._high`, which take the fitted type for granted.
+
+        Raises
+        ------
+        InvalidInputError
+            If the recording is another one, or the fit is not at a maximum.
+
+        Examples
+        --------
+        >>> from onehotglm import OneHotHMMGLM
+        >>> spikes = np.random.default_rng(0).poisson(0.3, size=(2, 300, 4))
+        >>> model = OneHotHMMGLM(n_states=1, prior="none", n_init=1).fit(spikes)
+        >>> errors = model.standard_errors(spikes)
+        >>> errors["connectivity_se"].dims
+        ('state', 'post', 'pre')
+        """
+        from onehotglm.estimator import uncertainty
+
+        check_is_fitted(self)
+        uncertainty.check_options(self, states, level)
+        spikes, _ = self._input(X)
+        uncertainty.check_recording(spikes, self.mean_counts_)
+        with jax.enable_x64(True):  # differences of large numbers, whatever the fit's precision
+            packed = self._pack(spikes, "float64")
+            return uncertainty.standard_errors(self, packed, states, level)
+
     # -------------------------------------------------------------------------- sampling
 
     def sample(
@@ -310,20 +361,20 @@ class FittedModel(BaseEstimator):
         arrays = (self.bias_, self.weights_, self.transition_matrix_, self.initial_proba_)
         return from_weights(*(jnp.asarray(x, self.dtype) for x in arrays))
 
-    def _pack(self, spikes: xr.DataArray) -> Packed:
+    def _pack(self, spikes: xr.DataArray, dtype: str | None = None) -> Packed:
         return pack(
             spikes,
             self.basis_functions_,
             self.mean_counts_,
             self._chunk_size,
-            self.dtype,
+            self.dtype if dtype is None else dtype,
             self._modelled,
         )
 
     def _input(self, X: Any) -> tuple[xr.DataArray, Packed]:
         check_is_fitted(self)
         spikes = as_spikes(X, self.bin_size_, least_bins=1)
-        check_neurons(spikes, len(self.neuron_ids_))
+        check_neurons(spikes, self.neuron_ids_)
         with self._precision():
             return spikes, self._pack(spikes)
 

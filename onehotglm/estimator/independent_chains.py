@@ -207,7 +207,7 @@ class IndependentChains(BaseEstimator):
     def _input(self, X: Any) -> xr.DataArray:
         check_is_fitted(self)
         spikes = as_spikes(X, self.bin_size_, least_bins=1)
-        check_neurons(spikes, len(self.neuron_ids_))
+        check_neurons(spikes, self.neuron_ids_)
         return spikes
 
     def _per_group(self, method: str, X: Any) -> xr.DataArray:

@@ -1,7 +1,7 @@
 """The estimator: a state-switching Poisson GLM with a learnable prior over couplings."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -11,13 +11,14 @@ from scipy.special import gammaln
 
 from onehotglm.errors import ConvergenceWarning, InvalidInputError
 from onehotglm.estimator.fitted import FittedModel
+from onehotglm.estimator.learned_prior import keep_prior
 from onehotglm.estimator.monitor import Monitor
 from onehotglm.estimator.packing import Packed
 from onehotglm.estimator.scoring import mean_rates
 from onehotglm.estimator.settings import affordable, check_settings, known_signs
 from onehotglm.estimator.validate import as_spikes
 from onehotglm.inference.complexity import effective_parameters
-from onehotglm.inference.em import EMConfig
+from onehotglm.inference.em import EMConfig, EMState
 from onehotglm.inference.init import initial_coefficients, sticky_chain
 from onehotglm.inference.learning import Learned, Problem, ridge_penalty
 from onehotglm.inference.newton import feasible
@@ -124,6 +125,12 @@ class OneHotHMMGLM(FittedModel):
         -1 or 1 under Dale's law: given, or the more probable sign.
     neuron_sign_proba_ : ndarray, shape (pre,), or None
         Probability of being excitatory.  Connection types are given `neuron_sign_`.
+    prior_mean_, prior_sd_ : ndarray, shape (post, pre, basis), or None
+        Of the weights over states (Gaussian prior); `prior_mean_sd_` (basis,) is the spread
+        of the former around zero.
+    prior_slab_mean_, prior_slab_sd_ : ndarray, shape (sign, basis), or None
+        Normal distributions, truncated to positive values, of the strengths of inhibitory and
+        excitatory connections (one-hot prior).
     bias_ : ndarray, shape (state, neuron)
     transition_matrix_ : ndarray, shape (state, next_state)
     initial_proba_ : ndarray, shape (state,)
@@ -279,7 +286,7 @@ class OneHotHMMGLM(FittedModel):
         self.converged_ = self.stop_reason_ in ("converged", "no further increase")
         self._keep(learned)
 
-    def _problem(self, packed: Packed, monitor: Monitor) -> Problem:
+    def _problem(self, packed: Packed, monitor: Callable[[EMState], bool]) -> Problem:
         n_neurons = len(self.mean_counts_)
         n_columns = 1 + n_neurons * len(self.basis_functions_)
         n_modelled = packed.counts.shape[1]
@@ -342,6 +349,7 @@ class OneHotHMMGLM(FittedModel):
         self.neuron_sign_ = self.neuron_sign_proba_ = None
         if learned.signs is not None:
             self.neuron_sign_, self.neuron_sign_proba_ = learned.signs
+        keep_prior(self, learned.prior)
         self.connection_type_ = self.connection_type_proba_ = None
         self.shared_type_proba_ = self.shared_connectivity_ = None
         if isinstance(learned.prior, priors.GaussianPrior):

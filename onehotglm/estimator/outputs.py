@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from onehotglm.estimator.learned_prior import PRIOR_VARIABLES
+
 if TYPE_CHECKING:
     from onehotglm.estimator.fitted import FittedModel
 
@@ -21,6 +23,7 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "shared_type_proba": ("post", "pre", "type"),
     "neuron_sign": ("pre",),
     "neuron_sign_proba": ("pre",),
+    **PRIOR_VARIABLES,
     "bias": ("state", "neuron"),
     "transition_matrix": ("state", "next_state"),
     "initial_proba": ("state",),

@@ -69,9 +69,7 @@ def pack(
     padding = -len(counts) % chunk_size
     modelled = np.pad(column >= n_lead, (0, padding))
     observed = np.pad(np.isfinite(counts), ((0, padding), (0, 0)))
-    history = np.where(
-        np.isnan(counts) & (column >= n_lead)[:, None], stand_in, np.nan_to_num(counts)
-    )
+    history = np.where(np.isnan(counts), stand_in, counts)
     counts, observed = counts[:, neurons], observed[:, neurons]
     before = ((basis.shape[1], padding), (0, 0))
     recording = Recording(

@@ -56,13 +56,36 @@ def as_spikes(data: Any, bin_size: float | None = None, *, least_bins: int = 2) 
     return spikes
 
 
-def check_neurons(spikes: xr.DataArray, n_neurons: int) -> None:
-    """Raise unless the spikes have as many neurons as the fit."""
-    if spikes.sizes["neuron"] != n_neurons:
+def check_neurons(spikes: xr.DataArray, neuron_ids: np.ndarray) -> None:
+    """Raise unless the spikes are of the neurons of the fit, in their order.
+
+    Ids 0, 1, 2, ... are what unlabelled arrays get: they name places, not neurons, and fit any.
+    """
+    found, wanted = spikes["neuron"].values, np.asarray(neuron_ids)
+    if len(found) != len(wanted):
         raise InvalidInputError(
-            f"got {spikes.sizes['neuron']} neurons, but the model was fitted to {n_neurons}; "
+            f"got {len(found)} neurons, but the model was fitted to {len(wanted)}; "
             "pass the same neurons in the same order"
         )
+    if _are_places(found) or _are_places(wanted):
+        return
+    different = np.flatnonzero([str(a) != str(b) for a, b in zip(found, wanted, strict=True)])
+    if different.size:
+        place = different[0]
+        same = sorted(map(str, found)) == sorted(map(str, wanted))
+        hint = (
+            "they come in another order: pass spikes.sel(neuron=model.neuron_ids_)"
+            if same
+            else "pass the same neurons in the same order, NaN where one was not recorded"
+        )
+        raise InvalidInputError(
+            f"got neuron {found[place]} where the model was fitted to neuron {wanted[place]} "
+            f"(place {place}, {different.size} differ); {hint}"
+        )
+
+
+def _are_places(ids: np.ndarray) -> bool:
+    return ids.dtype.kind in "iu" and bool((ids == np.arange(len(ids))).all())
 
 
 def _from_any(data: Any, bin_size: float | None) -> xr.DataArray:
@@ -77,7 +100,7 @@ def _from_any(data: Any, bin_size: float | None) -> xr.DataArray:
             raise InvalidInputError("got a Dataset; pass its spikes, dataset['spikes']")
         raise InvalidInputError(f"got a Dataset without spikes; expected {_ACCEPTED}")
     if isinstance(data, pd.DataFrame):
-        return _wrap([_numbers(data.values)], bin_size, neurons=data.columns.to_numpy())
+        return _wrap([_numbers(data)], bin_size, neurons=data.columns.to_numpy())
     if isinstance(data, list | tuple):
         return _from_list(data, bin_size)
     values = _numbers(data)
@@ -89,7 +112,14 @@ def _from_any(data: Any, bin_size: float | None) -> xr.DataArray:
 
 
 def _numbers(data: Any) -> np.ndarray:
+    """Float32, NaN where a masked array or a frame marks values as missing."""
     try:
+        if isinstance(data, pd.DataFrame):
+            return data.to_numpy(dtype=np.float32, na_value=np.nan)
+        if isinstance(data, list | tuple) and any(map(np.ma.isMaskedArray, data)):
+            data = np.ma.stack(data)
+        if np.ma.isMaskedArray(data):
+            return np.ma.filled(np.ma.asarray(data, np.float32), np.nan)
         return np.asarray(data, dtype=np.float32)
     except (TypeError, ValueError) as error:
         raise InvalidInputError(

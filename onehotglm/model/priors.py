@@ -183,6 +183,28 @@ def type_posterior(prior: OneHotPrior, estimate: Floats, variance: Floats) -> Ty
     )
 
 
+def slab_posterior(prior: OneHotPrior, estimate: Floats, variance: Floats) -> tuple[Floats, Floats]:
+    """Strengths ``|w|`` given each type: normals truncated to positive values.
+
+    Parameters
+    ----------
+    prior : OneHotPrior
+    estimate, variance : array, shape (state, post, pre, basis)
+        Evidence of the data alone.
+
+    Returns
+    -------
+    location, scale : array, shape (2, state, post, pre, basis)
+        If inhibitory, and if excitatory.
+    """
+    sides = [
+        _product(sign * estimate, variance, prior.slab_mean[side], prior.slab_sd[side])
+        for side, sign in enumerate((-1, 1))
+    ]
+    location, scale = (np.stack(values) for values in zip(*sides, strict=True))
+    return location, scale
+
+
 def slab_penalty(prior: OneHotPrior, types: NDArray[np.int_]) -> WeightPenalty:
     """Penalty of the strengths given types (state, post, pre) in -1, 0, 1."""
     side = (types > 0).astype(int)
@@ -244,7 +266,7 @@ def update_one_hot(prior: OneHotPrior, posterior: TypePosterior) -> OneHotPrior:
 
 def expected_weights(prior: OneHotPrior) -> Floats:
     """Mean weight of a connection in a state not seen yet, shape (post, pre, basis)."""
-    strength = _truncated_moments(prior.slab_mean, prior.slab_sd)[0]
+    strength = truncated_moments(prior.slab_mean, prior.slab_sd)[0]
     inhibitory, _, excitatory = np.moveaxis(prior.type_proba, -1, 0)[..., None]
     return excitatory * strength[1] - inhibitory * strength[0]
 
@@ -253,7 +275,7 @@ def _log_normal(deviation: Floats, variance: Floats) -> Floats:
     return -0.5 * (_LOG_2PI + np.log(variance) + deviation**2 / variance)
 
 
-def _truncated_moments(mean: Floats, sd: Floats) -> tuple[Floats, Floats]:
+def truncated_moments(mean: Floats, sd: Floats) -> tuple[Floats, Floats]:
     """First two moments of a normal truncated to positive values."""
     ratio = mean / sd
     hazard = np.exp(-0.5 * (ratio**2 + _LOG_2PI) - log_ndtr(ratio))
@@ -269,15 +291,19 @@ def _truncated_slab(
     estimate: Floats, variance: Floats, mean: Floats, sd: Floats
 ) -> tuple[Floats, Floats, Floats]:
     """Log evidence, first and second moment of a positive weight."""
-    joint_variance = 1 / (1 / sd**2 + 1 / variance)
-    joint_mean = joint_variance * (mean / sd**2 + estimate / variance)
-    joint_sd = np.sqrt(joint_variance)
+    joint_mean, joint_sd = _product(estimate, variance, mean, sd)
     log_mass = (
         _log_normal(estimate - mean, sd**2 + variance)
         + log_ndtr(joint_mean / joint_sd)
         - log_ndtr(mean / sd)
     )
-    return log_mass, *_truncated_moments(joint_mean, joint_sd)
+    return log_mass, *truncated_moments(joint_mean, joint_sd)
+
+
+def _product(estimate: Floats, variance: Floats, mean: Floats, sd: Floats) -> tuple[Floats, Floats]:
+    """Mean and standard deviation of the product of evidence and a normal prior."""
+    joint_variance = 1 / (1 / sd**2 + 1 / variance)
+    return joint_variance * (mean / sd**2 + estimate / variance), np.sqrt(joint_variance)
 
 
 def _fit_slab(

@@ -26,9 +26,11 @@ def file(fitted, tmp_path):
 
 def test_dataset_has_every_label(fitted):
     dataset = fitted.to_dataset()
-    assert set(dataset.data_vars) == set(VARIABLES)
-    for name, dims in VARIABLES.items():
-        assert dataset[name].dims == dims
+    assert set(dataset.data_vars) == {
+        name for name in VARIABLES if getattr(fitted, f"{name}_") is not None
+    }
+    for name in dataset.data_vars:
+        assert dataset[name].dims == VARIABLES[name]
         np.testing.assert_array_equal(dataset[name], getattr(fitted, f"{name}_"))
     assert tuple(dataset["type"].values) == TYPES == ("inhibitory", "absent", "excitatory")
     for dim in ("neuron", "post", "pre"):
@@ -47,6 +49,9 @@ def test_only_what_the_prior_has(model):
     assert ("shared_connectivity" in dataset) is (one_hot or gaussian)
     for name in ("connection_type", "connection_type_proba", "shared_type_proba", "type"):
         assert (name in dataset.variables) is one_hot
+    assert ("prior_slab_mean" in dataset) is ("prior_slab_sd" in dataset) is one_hot
+    for name in ("prior_mean", "prior_sd", "prior_mean_sd"):
+        assert (name in dataset) is gaussian
 
 
 def test_saved_fits_predict_the_same(model, spikes, tmp_path):

@@ -77,13 +77,12 @@ def test_lead_in_is_history_only():
     assert np.asarray(recording.age)[2] == 2
 
 
-def test_lead_in_from_outside_the_recording_is_silence():
+def test_missing_lead_in_is_no_missing_observation():
     spikes = make_spikes(n_lead=2)
     spikes[0, :2] = np.nan
     packed = packed_from(spikes)
     past = np.asarray(packed.recording.past)[BASIS.shape[1] :]
-    np.testing.assert_array_equal(past[:2], 0)
-    # A lead-in without counts is no missing observation.
+    np.testing.assert_array_equal(past[:2], [STAND_IN] * 2)
     assert packed.recording.observed is None
 
 

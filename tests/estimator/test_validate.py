@@ -146,6 +146,7 @@ def test_lead_in_alone_is_no_data():
 
 def test_neurons_must_match_the_fit():
     spikes = as_spikes(COUNTS)
-    check_neurons(spikes, 3)
+    check_neurons(spikes, np.arange(3))
+    check_neurons(spikes, np.array([4, 2, 9]))
     with pytest.raises(InvalidInputError, match="got 3 neurons, but the model was fitted to 5"):
-        check_neurons(spikes, 5)
+        check_neurons(spikes, np.arange(5))

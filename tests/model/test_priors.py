@@ -77,7 +77,7 @@ def test_all_basis_functions_of_a_connection_share_its_type():
 def test_moments_far_in_the_tail_go_over_smoothly():
     sd = np.full(200, 1.0)
     mean = np.linspace(-32.0, -28.0, 200)
-    first, second = priors._truncated_moments(mean, sd)
+    first, second = priors.truncated_moments(mean, sd)
     # There the distribution is exponential with the rate -mean / sd^2.
     np.testing.assert_allclose(first * -mean, 1.0, atol=4e-3)
     np.testing.assert_allclose(second * mean**2, 2.0, atol=2e-2)
