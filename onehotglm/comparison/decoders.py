@@ -6,6 +6,8 @@ from typing import NamedTuple
 from onehotglm.errors import InvalidInputError
 from onehotglm.estimator.onehot_hmm_glm import OneHotHMMGLM
 from onehotglm.networks import Decoder, HMMGLMDecoder, HomogeneousPoisson
+from onehotglm.networks.astrosnn import AstroDecoder
+from onehotglm.networks.bdh import BDHDecoder
 from onehotglm.networks.rnn import RNNDecoder
 
 FLAGSHIP = "hmm-glm"
@@ -32,6 +34,8 @@ DECODERS: dict[str, Callable[[Choices], Decoder]] = {
     "rnn": lambda choices: RNNDecoder(random_state=choices.random_state),
     "gru": lambda choices: RNNDecoder(cell="gru", random_state=choices.random_state),
     "lstm": lambda choices: RNNDecoder(cell="lstm", random_state=choices.random_state),
+    "astrosnn": lambda choices: AstroDecoder(random_state=choices.random_state),
+    "bdh": lambda choices: BDHDecoder(random_state=choices.random_state),
 }
 """Name of a decoder -> how to make it; a new decoder is one more line."""
 

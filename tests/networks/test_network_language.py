@@ -47,6 +47,7 @@ def test_the_most_likely_text_is_written(cycle):
     np.testing.assert_array_equal(generate(cycle, [[3, 1]], 7, temperature=0.5)[0], written[0])
 
 
+@pytest.mark.slow
 def test_draws_follow_temperature_and_top_k():
     logits = jnp.tile(jnp.asarray([2.0, 1.0, 0.0, -1.0]), (4000, 1))
 
@@ -62,6 +63,7 @@ def test_draws_follow_temperature_and_top_k():
     np.testing.assert_array_equal(shares(0.0), [1, 0, 0, 0])
 
 
+@pytest.mark.slow
 def test_seed_sets_the_text():
     model = Bigram(jnp.zeros((9, 9)))
     first, again, other = (generate(model, [[0]], 20, random_state=seed) for seed in (0, 0, 1))
@@ -103,6 +105,7 @@ def test_loss_needs_two_tokens(cycle):
         text_loss(cycle, Text(np.zeros(1, np.uint8), np.ones(1, bool), np.zeros(0)), 4)
 
 
+@pytest.mark.slow
 def test_training_learns_which_byte_follows():
     text = running_text(bytes([0, 1, 2, 3] * 50))
     optimiser = Optimiser("adam", learning_rate=0.3)
@@ -118,6 +121,7 @@ def test_training_learns_which_byte_follows():
     assert text_loss(run.state.model, text, 20) < 0.05
 
 
+@pytest.mark.slow
 def test_windows_at_the_end_score_nothing_beyond_it():
     text = Text(np.array([1, 2], np.uint8), np.ones(2, bool), np.array([0, 1], np.int32))
     model = Bigram(jnp.zeros((3, 3)))

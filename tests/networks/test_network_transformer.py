@@ -54,6 +54,7 @@ def test_logits_are_those_of_plain_loops(model):
         np.testing.assert_allclose(found[row], by_loops(model, tokens[row]), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_cache_gives_the_same_logits(model):
     tokens = np.array([[3, 1, 4, 1, 5], [2, 6, 5, 3, 5]])
 

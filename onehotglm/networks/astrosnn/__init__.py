@@ -5,6 +5,7 @@ Advancements in Spiking Neural Networks for Large Language Modeling" (2023).  Th
 equations, in `onehotglm.networks.astrosnn.unit`, are this project's reading.
 """
 
+from onehotglm.networks.astrosnn.decoder import AstroDecoder
 from onehotglm.networks.astrosnn.generator import AstroGenerator
 from onehotglm.networks.astrosnn.language import AstroSNN, make_astrosnn
 from onehotglm.networks.astrosnn.population import AstroPopulation, make_astro_rnn
@@ -15,6 +16,7 @@ __all__ = [
     "AMSU",
     "AMSUState",
     "AMSUTrace",
+    "AstroDecoder",
     "AstroGenerator",
     "AstroPopulation",
     "AstroSNN",

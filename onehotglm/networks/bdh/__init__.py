@@ -4,6 +4,7 @@ Follows Kosowski, Uznański, Chorowski, Stamirowska and Bartoszkiewicz, "The Dra
 Hatchling: The Missing Link between the Transformer and Models of the Brain" (2025).
 """
 
+from onehotglm.networks.bdh.decoder import BDHDecoder
 from onehotglm.networks.bdh.graph import (
     degree_tail,
     find_communities,
@@ -24,6 +25,7 @@ from onehotglm.networks.bdh.synapses import (
 
 __all__ = [
     "BDH",
+    "BDHDecoder",
     "GraphBDH",
     "Synapse",
     "as_graph",

@@ -13,6 +13,7 @@ from onehotglm.networks.rnn.recurrence import run_all
 from onehotglm.networks.training import Optimiser, run_steps, start_training
 
 
+@pytest.mark.slow
 def test_units_hear_each_other_one_bin_late():
     network = make_astro_rnn(5, n_inputs=2, random_state=1)
     population = network.layers[0]

@@ -44,6 +44,7 @@ def test_published_logits(reference):
     assert loss == pytest.approx(float(stored["loss"]), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_published_sparse_activity(reference):
     model, stored = reference
     found = jax.jit(lambda model, tokens: model.activity(tokens)[1].x[0])(model, stored["idx"])
@@ -51,6 +52,7 @@ def test_published_sparse_activity(reference):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_published_logits_of_the_other_forms(reference):
     model, stored = reference
     np.testing.assert_allclose(stepwise(model, stored["idx"]), stored["logits"], atol=1e-4)
