@@ -68,9 +68,9 @@ comparison.plot_differences()
 # Connectivities
 # --------------
 #
-# A decoder's name alone stands for the mean Jacobian of its predictions. That of the HMM-GLM holds
-# couplings, and also what a spike says about the state; its couplings alone come closest to the
-# true wiring. The recurrent network cannot tell the two apart.
+# A decoder's name alone stands for the mean Jacobian of its predictions: how many Hz a spike adds.
+# That of the HMM-GLM holds what a spike does, and also what it says about the state; its couplings
+# are what the model says about connections. The recurrent network cannot tell the two apart.
 
 comparison.plot_connectivity()
 

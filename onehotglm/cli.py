@@ -269,6 +269,10 @@ def compare(file: Path, out: Path | None, **options: Any) -> None:
     comparison.write_comparison(folder, file.stem, found, spikes=spikes, facts=facts)
     click.echo("\nPrediction of held-out blocks (95 % intervals over blocks)")
     click.echo(comparison.readable_table(found).round(3).to_string(index=False, na_rep="-"))
+    wiring = comparison.readable_wiring(found)
+    if wiring is not None:
+        click.echo("\nAgainst the true wiring")
+        click.echo(wiring.round(3).to_string(index=False, na_rep="-"))
     click.echo(f"\nopen {folder / 'report.html'}")
 
 

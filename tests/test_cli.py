@@ -199,7 +199,7 @@ def test_compare_takes_its_options_to_the_decoders(recording: Path, tmp_path: Pa
     result = run("compare", recording, *options, "--out", tmp_path)
     assert result.exit_code == 0, result.output
     readings = load_dataset(tmp_path / "comparison.nc")["reading"].values.tolist()
-    assert readings == ["glm", "hmm-glm", "hmm-glm, couplings", "hmm-glm, shared"]
+    assert readings == ["glm", "glm, couplings", "hmm-glm", "hmm-glm, couplings", "hmm-glm, shared"]
     assert "more than hmm-glm" in result.output
 
 

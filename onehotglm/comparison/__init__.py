@@ -1,7 +1,7 @@
 """All decoders on the same recording: what they predict, what they say about couplings."""
 
 from onehotglm.comparison.decoders import DECODERS, DEFAULT_DECODERS, make_decoders
-from onehotglm.comparison.page import readable_table, write_comparison
+from onehotglm.comparison.page import readable_table, readable_wiring, write_comparison
 from onehotglm.comparison.result import Comparison, DecoderResult
 from onehotglm.comparison.run import compare
 
@@ -13,5 +13,6 @@ __all__ = [
     "compare",
     "make_decoders",
     "readable_table",
+    "readable_wiring",
     "write_comparison",
 ]

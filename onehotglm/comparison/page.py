@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -19,10 +20,10 @@ from onehotglm.report import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_SPACE = "\N{NO-BREAK SPACE}"
 _COLUMNS = {
     "name": "decoder",
     "bits_per_spike": "bits per spike",
-    "difference": "difference",
     "training": "training",
     "fit_seconds": "fit (s)",
     "n_parameters": "parameters",
@@ -95,20 +96,37 @@ def readable_table(comparison: Comparison) -> pd.DataFrame:
     """
     table = comparison.table
     shown = table[list(_COLUMNS)].rename(columns=_COLUMNS)
-    shown.insert(2, "95 % interval", _interval(table, "low", "high"))
-    place = list(shown).index("difference") + 1
-    shown.insert(place, "its interval", _interval(table, "difference_low", "difference_high"))
-    return shown.rename(columns={"difference": f"more than {comparison.reference}"})
+    shown.insert(2, "95 % interval", _texts(table, "{1} to {2}", "bits_per_spike", "low", "high"))
+    ends = ("difference", "difference_low", "difference_high")
+    over = f"more than {comparison.reference}"
+    shown.insert(3, over, _texts(table, "{0} ({1} to {2})", *ends))
+    return shown
 
 
-def _interval(table: pd.DataFrame, low: str, high: str) -> list[str]:
+def readable_wiring(comparison: Comparison) -> pd.DataFrame | None:
+    """`Comparison.wiring` with the readings as a column; None without a known wiring.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    DataFrame or None
+    """
+    wiring = comparison.wiring
+    if wiring is None:
+        return None
+    return wiring.rename(columns=_WIRING_COLUMNS).reset_index(names="reading")
+
+
+def _texts(table: pd.DataFrame, form: str, *columns: str) -> list[str]:
+    """Three numbers of each row in words that do not break; a dash where they are missing."""
     texts = []
-    for ends in zip(table[low], table[high], strict=True):
-        first, last = (f"{round(end, 3) + 0.0:.3f}" for end in ends)  # no negative zero
-        text = f"{first} to {last}".replace("-", "\N{MINUS SIGN}").replace(
-            " ", "\N{NO-BREAK SPACE}"
-        )
-        texts.append("\N{EN DASH}" if pd.isna(ends[0]) else text)
+    for row in table[list(columns)].to_numpy(float):
+        numbers = (f"{round(value, 3) + 0.0:.3f}" for value in row)  # no negative zero
+        text = form.format(*numbers).replace("-", "\N{MINUS SIGN}")
+        texts.append("\N{EN DASH}" if np.isnan(row).any() else text.replace(" ", _SPACE))
     return texts
 
 
@@ -175,9 +193,9 @@ def _connectivity(comparison: Comparison) -> ReportSection:
             axes[0, 0],
             "Rows receive, columns send. A decoder's name alone: how much one spike moves the "
             "predicted rate, summed over lags (mean Jacobian), the one reading that all have. "
-            "“Couplings”: the same while the hidden state stays as it is; “shared”: what the "
-            "prior says that all states have in common. Colours saturate at the 98th percentile "
-            "between different units.",
+            "“Couplings”: the model's own, in units of its linear predictor, averaged over the "
+            "time in each state; “shared”: what the prior says that all states have in common. "
+            "Colours saturate at the 98th percentile between different units.",
         )
     ]
     if len(comparison.correlations) > 1:
@@ -192,9 +210,8 @@ def _connectivity(comparison: Comparison) -> ReportSection:
 
 
 def _wiring(comparison: Comparison) -> ReportSection:
-    wiring = comparison.wiring
-    assert wiring is not None
-    table = wiring.rename(columns=_WIRING_COLUMNS).reset_index(names="reading")
+    table = readable_wiring(comparison)
+    assert table is not None
     caption = (
         "Pairs of different units, ranked by the magnitude of their coupling: precision and recall "
         "of the connections that exist (AP: average precision), and how many of them have the "

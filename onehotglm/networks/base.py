@@ -100,8 +100,8 @@ class Decoder(BaseEstimator, ABC):
         """Every connectivity (post, pre) that the fit offers, by what it is.
 
         The first is ``"effective"``, the mean Jacobian that all decoders have.  A model
-        that can tell a spike's effect from what it says about hidden states adds
-        ``"couplings"``, which is then what is held against a wiring.
+        with couplings of its own, which tell a spike's effect from what it says about
+        hidden states, adds ``"couplings"``: these are then held against a wiring.
         """
         return {"effective": self.connectivity_}
 

@@ -30,26 +30,23 @@ class HMMGLMDecoder(Decoder):
     takes that likelihood, in which neurons of one bin are dependent through their common
     state, and `predict_rates` its mean.
 
-    The connectivity has two readings, both in Hz per spike, and with one state they are
-    the same:
+    ``connectivity_`` is the mean Jacobian of the predicted rates with respect to the spikes,
+    as of every decoder.  It runs through the forward filter: a spike excites by a coupling,
+    and it is also evidence of the state, which moves all rates that differ between states.
+    Without the evidence, while the state stays what it is, a spike does
 
-    effective
-        ``connectivity_``: the mean Jacobian of the predicted rates with respect to the
-        spikes, as of every decoder.  It runs through the forward filter: a spike excites
-        by a coupling, and it is also evidence of the state, which moves all rates that
-        differ between states.
-    couplings
-        What a spike does while the state stays what it is,
+    .. math:: D_{nm} = \frac{1}{\Delta} \sum_s \Big\langle p(z_t = s \mid \mathrm{past})
+        \, g'(\eta_{tsn}) \Big\rangle_t \sum_{k,l} W_{snmk} \phi_{kl} ,
 
-        .. math:: C_{nm} = \frac{1}{\Delta} \sum_s \Big\langle p(z_t = s \mid \mathrm{past})
-            \, g'(\eta_{tsn}) \Big\rangle_t \sum_{k,l} W_{snmk} \phi_{kl} .
+    ``direct_connectivity_``; with one state the two are the same.  Both grow with the rate of
+    the postsynaptic neuron, by the slope g'.  The couplings W themselves do not: their mean
+    over the time in each state is ``couplings_``.
 
-        It leaves out the evidence, and so is the reading to hold against a wiring.
-
-    A network without named states, such as an RNN, cannot tell the two apart: beside its
-    connectivity belongs the effective reading.  Both enter a comparison of decoders, and
-    with them ``shared_connectivity_`` of the model (what the prior says that states have in
-    common); against a true wiring it is the couplings that count.
+    A network without named states, such as an RNN, cannot tell a spike's effect from what it
+    says, nor an effect from the rate that it meets: beside its connectivity belongs
+    ``connectivity_``.  A comparison of decoders shows it, the couplings, and
+    ``shared_connectivity_`` of the model (what the prior says that states have in common);
+    against a true wiring it is the couplings that count.
 
     Parameters
     ----------
@@ -71,8 +68,11 @@ class HMMGLMDecoder(Decoder):
         Effective connectivity, Hz per spike.
     connectivity_error_ : DataArray, dims (post, pre)
         Its bootstrap standard error over sessions.
+    direct_connectivity_ : DataArray, dims (post, pre)
+        Effect of a spike at a given state, Hz per spike.
     couplings_ : DataArray, dims (post, pre)
-        Couplings at a given state, Hz per spike.
+        Couplings summed over lags, mean over the time in the states, in units of the
+        linear predictor per spike.
 
     Examples
     --------
@@ -166,18 +166,14 @@ class HMMGLMDecoder(Decoder):
 
     @property
     def readings_(self) -> dict[str, xr.DataArray]:
-        """Effective connectivity, and with several states the couplings and the shared ones.
+        """Effective connectivity, couplings, and with several states the shared ones.
 
-        ``"couplings"`` are in Hz per spike, ``"shared"`` (where the prior learned them) in
-        units of the linear predictor per spike.
+        The last two are in units of the linear predictor per spike.
         """
-        readings = super().readings_
-        if self.model_.n_states > 1:
-            readings["couplings"] = self.couplings_
-            if self.model_.shared_connectivity_ is not None:
-                readings["shared"] = self._labelled(
-                    self.model_.shared_connectivity_, "Δη per spike"
-                )
+        readings = super().readings_ | {"couplings": self.couplings_}
+        shared = self.model_.shared_connectivity_
+        if self.model_.n_states > 1 and shared is not None:
+            readings["shared"] = self._labelled(shared, "Δη per spike")
         return readings
 
     def _take_connectivity(self, spikes: xr.DataArray) -> None:
@@ -188,8 +184,11 @@ class HMMGLMDecoder(Decoder):
         self.connectivity_ = found["connectivity"]
         self.connectivity_error_ = found["connectivity_error"]
         gains = mean_gains(predictor, spikes)
-        couplings = np.einsum("sn,snm->nm", gains, self.model_.connectivity_)
-        self.couplings_ = self._labelled(couplings / self.model_.bin_size_, "Hz per spike")
+        couplings = self.model_.connectivity_
+        direct = np.einsum("sn,snm->nm", gains, couplings) / self.model_.bin_size_
+        self.direct_connectivity_ = self._labelled(direct, "Hz per spike")
+        expected = np.average(couplings, axis=0, weights=self.model_.occupancy_)
+        self.couplings_ = self._labelled(expected, "Δη per spike")
 
     def _labelled(self, matrix: np.ndarray, units: str) -> xr.DataArray:
         neurons = self.mean_rates_["neuron"].values

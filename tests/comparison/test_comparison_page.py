@@ -1,6 +1,5 @@
 """The result folder of a comparison."""
 
-import numpy as np
 import pytest
 
 from onehotglm.comparison import compare, readable_table, write_comparison
@@ -52,15 +51,18 @@ def test_the_page_of_one_decoder_leaves_out_what_it_has_not(simulation, tmp_path
 def test_intervals_in_words(comparison) -> None:
     table = readable_table(comparison)
     assert table.columns.tolist() == [
-        *("decoder", "bits per spike", "95 % interval", "more than constant", "its interval"),
+        *("decoder", "bits per spike", "95 % interval", "more than constant"),
         *("training", "fit (s)", "parameters"),
     ]
     constant, copycat = table["95 % interval"].str.replace("\N{NO-BREAK SPACE}", " ")
     assert constant == "0.000 to 0.000"
     low, high = comparison.table.loc[1, ["low", "high"]].astype(float)
     assert copycat.replace("\N{MINUS SIGN}", "-") == f"{low:.3f} to {high:.3f}"
-    assert table["its interval"].tolist()[0] == "\N{EN DASH}"
-    assert np.isnan(table["more than constant"][0])
+    names = ["difference", "difference_low", "difference_high"]
+    more, low, high = comparison.table.loc[1, names].astype(float)
+    none, found = table["more than constant"].str.replace("\N{NO-BREAK SPACE}", " ")
+    assert none == "\N{EN DASH}"
+    assert found == f"{more:.3f} ({low:.3f} to {high:.3f})"
 
 
 def test_a_folder_that_is_none_is_an_error(comparison, tmp_path) -> None:

@@ -40,6 +40,7 @@ def with_parameters(spikes: xr.DataArray, n_states: int, **changed) -> HMMGLMDec
     model.initial_proba_ = np.full(n_states, 1 / n_states)
     model.__dict__.update(changed)
     model.connectivity_ = model.weights_.sum(-1)
+    model.occupancy_ = np.arange(1.0, n_states + 1)
     model.shared_connectivity_ = model.connectivity_.mean(0)
     model.bin_size_, model.neuron_ids_ = BIN_SIZE, spikes["neuron"].values
     model.mean_counts_ = mean_rates(spikes).values * BIN_SIZE
@@ -66,8 +67,9 @@ def test_the_differentiable_rates_are_those_of_the_model(switching, spikes) -> N
 
 def test_without_states_both_readings_agree(spikes) -> None:
     glm = with_parameters(spikes, 1)
-    np.testing.assert_allclose(glm.connectivity_, glm.couplings_, rtol=1e-4, atol=1e-4)
-    assert list(glm.readings_) == ["effective"]
+    np.testing.assert_allclose(glm.connectivity_, glm.direct_connectivity_, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(glm.couplings_, glm.model_.connectivity_[0])
+    assert list(glm.readings_) == ["effective", "couplings"]
     by_rates = poisson_log_likelihood(glm.predict_rates(spikes), spikes)
     np.testing.assert_allclose(glm.log_likelihood(spikes), by_rates, rtol=1e-4)
     assert glm.n_parameters_ == N_NEURONS + N_NEURONS**2
@@ -76,13 +78,20 @@ def test_without_states_both_readings_agree(spikes) -> None:
 def test_with_states_a_spike_is_also_evidence(switching, spikes) -> None:
     readings = switching.readings_
     assert list(readings) == ["effective", "couplings", "shared"]
-    assert not np.allclose(readings["effective"], readings["couplings"], rtol=0.05)
+    assert not np.allclose(readings["effective"], switching.direct_connectivity_, rtol=0.05)
     assert all(reading.dims == ("post", "pre") for reading in readings.values())
     assert readings["effective"]["post"].values.tolist() == spikes["neuron"].values.tolist()
     # A state that evidence cannot move leaves the couplings.
     frozen = {"transition_matrix_": np.eye(2), "initial_proba_": np.array([1.0, 0.0])}
     decoder = with_parameters(spikes, 2, **frozen)
-    np.testing.assert_allclose(decoder.connectivity_, decoder.couplings_, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(
+        decoder.connectivity_, decoder.direct_connectivity_, rtol=1e-3, atol=1e-3
+    )
+
+
+def test_couplings_weigh_states_by_their_time(switching) -> None:
+    first, second = switching.model_.connectivity_
+    np.testing.assert_allclose(switching.couplings_, (first + 2 * second) / 3)
 
 
 def test_score_is_the_model_s_and_not_that_of_its_mean_rates(switching, spikes) -> None:
