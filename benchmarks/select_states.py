@@ -42,7 +42,14 @@ def select(spikes, settings: dict, candidates: range, n_init: int, args: argpars
     model = OneHotHMMGLM(
         prior=args.prior, n_init=n_init, random_state=args.random_state, **settings
     )
-    return select_n_states(spikes, candidates, model=model, cv=args.cv, n_jobs=args.n_jobs)
+    return select_n_states(
+        spikes,
+        candidates,
+        model=model,
+        cv=args.cv,
+        warm_start=args.warm_start,
+        n_jobs=args.n_jobs,
+    )
 
 
 def main() -> None:
@@ -54,6 +61,7 @@ def main() -> None:
     parser.add_argument("--cv", type=int, default=5, help="folds")
     parser.add_argument("--prior", choices=recording.PRIORS, default="one-hot")
     parser.add_argument("--n-init", type=recording.some(int), default=(3,), help="starts, 1,3,...")
+    parser.add_argument("--warm-start", action="store_true", help="split states of smaller fits")
     parser.add_argument("--random-state", type=int, default=0)
     parser.add_argument("--n-jobs", type=int, default=1, help="processes")
     parser.add_argument("--threads", type=int, help="cores to use; default: all")
