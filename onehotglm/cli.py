@@ -86,6 +86,12 @@ _model_options = _options(
     ),
     click.option("--n-states", type=click.IntRange(min=1), default=3, help="Hidden states."),
     click.option(
+        "--max-states",
+        type=click.IntRange(min=2),
+        help="Choose the number of states by cross-validation of the training sessions, from 1 to "
+        "this many, in place of --n-states; adds n_states.csv and n_states.png.",
+    ),
+    click.option(
         "--link",
         type=click.Choice(_LINKS),
         default="softplus",
@@ -222,6 +228,12 @@ def fit(file: Path, out: Path | None, **options: Any) -> None:
     spikes, facts = _load(file, options, n_history_bins=options["n_lags"])
     click.echo(", ".join(f"{name}: {text}" for name, text in facts.items()))
     train, test = hold_out(spikes, options["holdout"])
+    if options["max_states"] is not None:
+        selection = workflow.choose_n_states(
+            folder, train, options["prior"], _parameters(options), options["max_states"]
+        )
+        click.echo(f"\nNumbers of states, {selection.best_n_states} chosen\n{selection}")
+        options["n_states"] = selection.best_n_states
     fits = _fit_with_progress(train, test, options)
     content = workflow.write_results(folder, file.stem, fits, spikes, test, facts=facts)
     _say_results(content, folder)
@@ -405,13 +417,16 @@ def _simulate(options: dict[str, Any]) -> Any:
     )
 
 
+def _parameters(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: options[name] for name in _MODEL_PARAMETERS if name in options}
+
+
 def _fit_with_progress(train: Any, test: Any, options: dict[str, Any]) -> list[Any]:
     from tqdm import tqdm
 
     from onehotglm.workflow import fit_and_score, model_settings
 
-    parameters = {name: options[name] for name in _MODEL_PARAMETERS if name in options}
-    settings = model_settings(options.get("prior", "all"), parameters)
+    settings = model_settings(options.get("prior", "all"), _parameters(options))
     fits = []
     with tqdm(settings.items(), unit="fit", leave=False, disable=None) as bar:
         for name, chosen in bar:

@@ -14,6 +14,7 @@ from onehotglm.evaluation import block_interval
 
 if TYPE_CHECKING:
     from onehotglm.estimator.onehot_hmm_glm import OneHotHMMGLM
+    from onehotglm.evaluation import StateSelection
     from onehotglm.report import ReportContent
 
 # Of several priors the result folder describes the last of these that was fitted.
@@ -78,6 +79,42 @@ def model_settings(
         one_state = {**parameters, "prior": priors[-1], "n_states": 1, "n_init": 1}
         settings = {ONE_STATE: one_state} | settings
     return settings
+
+
+def choose_n_states(
+    folder: Path, train: xr.DataArray, prior: str, parameters: Mapping[str, Any], max_states: int
+) -> "StateSelection":
+    """Choose the number of states, and write ``n_states.csv`` and ``n_states.png``.
+
+    Parameters
+    ----------
+    folder : Path
+        An existing folder.
+    train : DataArray, dims (session, time, neuron)
+        Held out in turn by five folds of sessions; fewer where there are fewer sessions.
+    prior : {"none", "gaussian", "one-hot", "all"}
+        Of the fits; with several the one that the result folder describes.
+    parameters : mapping
+        Of `OneHotHMMGLM`.
+    max_states : int
+
+    Returns
+    -------
+    StateSelection
+    """
+    from onehotglm.estimator.onehot_hmm_glm import OneHotHMMGLM
+    from onehotglm.evaluation import select_n_states
+
+    *_, settings = model_settings(prior, parameters, baseline=False).values()
+    selection = select_n_states(
+        train,
+        range(1, max_states + 1),
+        model=OneHotHMMGLM(**settings),
+        cv=min(5, max(train.sizes["session"], 2)),
+    )
+    selection.table.to_csv(folder / "n_states.csv", float_format="%.6g")
+    selection.plot()[0].figure.savefig(folder / "n_states.png", dpi=150)
+    return selection
 
 
 def fit_and_score(

@@ -133,6 +133,18 @@ def test_fit_writes_the_result_folder(recording: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_number_of_states_is_chosen(recording: Path, tmp_path: Path) -> None:
+    options = ("--prior", "none", "--max-states", "2", "--n-init", "1", "--session-length", "4")
+    result = run("fit", recording, *options, "--epochs", "session", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    table = pd.read_csv(tmp_path / "n_states.csv", index_col="n_states")
+    assert table.index.tolist() == [1, 2]
+    chosen = OneHotHMMGLM.load(tmp_path / "fit.nc").n_states
+    assert f"one-se: {chosen}" in result.output
+    assert (tmp_path / "n_states.png").stat().st_size > 1000
+
+
+@pytest.mark.slow
 def test_options_of_fit_reach_the_model(recording: Path, tmp_path: Path) -> None:
     options = ("--prior", "gaussian", "--n-states", "1", "--n-init", "2", "--link", "exp")
     history = ("--n-lags", "4", "--basis", "raised_cosine", "--n-basis", "2")
