@@ -11,17 +11,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from scipy.special import gammaln
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from onehotglm.errors import InvalidInputError
 from onehotglm.estimator import outputs
 from onehotglm.estimator.packing import Packed, pack, unpack
-from onehotglm.estimator.scoring import bits_per_spike
+from onehotglm.estimator.scoring import score_bits
 from onehotglm.estimator.validate import as_spikes, check_neurons
 from onehotglm.inference import decode
 from onehotglm.inference.statistics import chunk_size
+from onehotglm.kernels.observations import OBSERVATIONS
 from onehotglm.kernels.rollout import rollout
 from onehotglm.model.params import Params, from_weights
 from onehotglm.random_state import RandomState, jax_key, numpy_generator
@@ -30,12 +30,16 @@ from onehotglm.random_state import RandomState, jax_key, numpy_generator
 class FittedModel(BaseEstimator):
     """The methods that need fitted attributes; subclasses add the constructor and `fit`.
 
-    Subclasses set the parameters `n_states`, `link`, `n_lags`, `dtype` and `bin_size`, and
+    Subclasses set the parameters `n_states`, `link`, `observation`, `n_lags`, `dtype` and
+    `bin_size`, and
     the fitted attributes that `onehotglm.estimator.outputs` lists.
     """
 
     # Neurons that are modelled, where others only serve as history (`IndependentChains`).
     _modelled: np.ndarray | slice = slice(None)
+    # Of observations that have them.
+    dispersion_: np.ndarray | None = None
+    baseline_variance_: np.ndarray | None = None
 
     # ---------------------------------------------------------------------- predicting
 
@@ -90,7 +94,7 @@ class FittedModel(BaseEstimator):
         return self._output(spikes, packed, out, np.nan, state=np.arange(self.n_states))
 
     def predict_rates(self, X: Any) -> xr.DataArray:
-        """One-step-ahead rates, given the bins before.
+        """One-step-ahead rates (of signals: means), given the bins before.
 
         Parameters
         ----------
@@ -99,7 +103,8 @@ class FittedModel(BaseEstimator):
         Returns
         -------
         DataArray, dims (session, time, neuron)
-            Hz (counts per bin if the bin size is not known); NaN in padding.
+            Hz (counts per bin if the bin size is not known), or the signals' own unit; NaN
+            in padding.
         """
         spikes, packed = self._input(X)
         with self._precision():
@@ -107,11 +112,11 @@ class FittedModel(BaseEstimator):
                 decode.predicted_rates(self._params(), packed.recording, **self._options)
             )
         ids = self.neuron_ids_[self._modelled]
-        out = self._output(spikes, packed, rates / self.bin_size_, np.nan, neuron=ids)
-        return out.assign_attrs(units="Hz", bin_size=self.bin_size_)
+        out = self._output(spikes, packed, rates / self._per_bin, np.nan, neuron=ids)
+        return out.assign_attrs(units=self._rate_unit, bin_size=self.bin_size_)
 
     def log_likelihood(self, X: Any) -> xr.DataArray:
-        """Log-likelihood of every session, ``log x!`` included.
+        """Log-likelihood of every session; for counts, ``log x!`` is included.
 
         Parameters
         ----------
@@ -126,7 +131,8 @@ class FittedModel(BaseEstimator):
         with self._precision():
             result = decode.smoothed(self._params(), packed.recording, **self._options)
             per_bin = np.asarray(result.log_normalizers, float)[packed.position]
-        per_bin -= np.nansum(gammaln(packed.counts.astype(float) + 1), axis=1)
+        base = OBSERVATIONS[self.observation].log_base(packed.counts.astype(float))
+        per_bin += np.nansum(base, axis=1)
         total = np.bincount(packed.session, per_bin, minlength=spikes.sizes["session"])
         return xr.DataArray(total, {"session": spikes["session"]}, attrs={"units": "nats"})
 
@@ -154,7 +160,8 @@ class FittedModel(BaseEstimator):
     def score(self, X: Any, y: None = None) -> float:
         """Bits per spike gained over the training data's mean rates.
 
-        See `onehotglm.estimator.scoring.bits_per_spike`.
+        Of signals (``observation="gaussian"``): bits per sample over their means and
+        variances.  See `onehotglm.estimator.scoring`.
 
         Parameters
         ----------
@@ -168,11 +175,15 @@ class FittedModel(BaseEstimator):
             NaN without spikes.
         """
         check_is_fitted(self)
-        spikes = as_spikes(X, self.bin_size_, least_bins=1)
-        log_likelihood = self.log_likelihood(spikes)
-        baseline = xr.DataArray(self.mean_counts_ / self.bin_size_, {"neuron": spikes["neuron"]})
-        scored = {"neuron": self._modelled}
-        return bits_per_spike(log_likelihood, spikes.isel(scored), baseline.isel(scored))
+        spikes = self._spikes(X)
+        variance = self.baseline_variance_
+        return score_bits(
+            self.observation,
+            self.log_likelihood(spikes),
+            spikes.isel(neuron=self._modelled),
+            self.mean_counts_[self._modelled],
+            None if variance is None else variance[self._modelled],
+        )
 
     # ------------------------------------------------------------------------ uncertainty
 
@@ -240,8 +251,8 @@ class FittedModel(BaseEstimator):
         Returns
         -------
         Dataset
-            `spikes` (session, time, neuron; counts), `states` (session, time), `rates`
-            (session, time, neuron; Hz).
+            `spikes` (session, time, neuron; counts or signals), `states` (session, time),
+            `rates` (session, time, neuron; Hz or the signals' unit).
 
         Raises
         ------
@@ -260,6 +271,8 @@ class FittedModel(BaseEstimator):
                 params.transition,
                 params.initial,
                 link=self.link,
+                observation=self.observation,
+                dispersion=params.dispersion,
                 n_sessions=n_sessions,
                 n_time_bins=n_time_bins,
             )
@@ -272,16 +285,16 @@ class FittedModel(BaseEstimator):
         dims = ("session", "time", "neuron")
         return xr.Dataset(
             {
-                "spikes": (dims, counts, {"bin_size": self.bin_size_, "units": "counts"}),
+                "spikes": (dims, counts, {"bin_size": self.bin_size_, "units": self._data_unit}),
                 "states": (dims[:2], np.asarray(out.states)),
-                "rates": (dims, np.asarray(out.rates) / self.bin_size_, {"units": "Hz"}),
+                "rates": (dims, np.asarray(out.rates) / self._per_bin, {"units": self._rate_unit}),
             },
             {
                 "session": np.arange(n_sessions),
                 "time": np.arange(n_time_bins) * self.bin_size_,
                 "neuron": self.neuron_ids_,
             },
-            {"bin_size": self.bin_size_, "link": self.link},
+            {"bin_size": self.bin_size_, "link": self.link, "observation": self.observation},
         )
 
     # ------------------------------------------------------------- files, figures, display
@@ -355,11 +368,35 @@ class FittedModel(BaseEstimator):
 
     @property
     def _options(self) -> dict[str, Any]:
-        return {"size": self._chunk_size, "link": self.link}
+        return {"size": self._chunk_size, "link": self.link, "observation": self.observation}
+
+    @property
+    def _is_signal(self) -> bool:
+        return OBSERVATIONS[self.observation].values == "real"
+
+    @property
+    def _per_bin(self) -> float:
+        """What a mean per bin is divided by to be a rate in Hz; signals have no rate."""
+        return 1.0 if self._is_signal else self.bin_size_
+
+    @property
+    def _rate_unit(self) -> str:
+        return "signal" if self._is_signal else "Hz"
+
+    @property
+    def _data_unit(self) -> str:
+        return "signal" if self._is_signal else "counts"
 
     def _params(self) -> Params:
         arrays = (self.bias_, self.weights_, self.transition_matrix_, self.initial_proba_)
-        return from_weights(*(jnp.asarray(x, self.dtype) for x in arrays))
+        params = from_weights(*(jnp.asarray(x, self.dtype) for x in arrays))
+        if self.dispersion_ is not None:
+            params = params._replace(dispersion=jnp.asarray(self.dispersion_, self.dtype))
+        return params
+
+    def _spikes(self, X: Any, least_bins: int = 1) -> xr.DataArray:
+        values = OBSERVATIONS[self.observation].values
+        return as_spikes(X, self.bin_size_, least_bins=least_bins, values=values)
 
     def _pack(self, spikes: xr.DataArray, dtype: str | None = None) -> Packed:
         return pack(
@@ -373,7 +410,7 @@ class FittedModel(BaseEstimator):
 
     def _input(self, X: Any) -> tuple[xr.DataArray, Packed]:
         check_is_fitted(self)
-        spikes = as_spikes(X, self.bin_size_, least_bins=1)
+        spikes = self._spikes(X)
         check_neurons(spikes, self.neuron_ids_)
         with self._precision():
             return spikes, self._pack(spikes)

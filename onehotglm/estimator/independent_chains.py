@@ -86,6 +86,11 @@ class IndependentChains(BaseEstimator):
         InvalidInputError
             If there is not one label per neuron, or the parameters or data make no sense.
         """
+        if self.model.observation not in ("poisson", "negative_binomial"):
+            raise InvalidInputError(
+                f"the model has observation={self.model.observation!r}; chains of groups take "
+                "counts ('poisson' or 'negative_binomial')"
+            )
         spikes = as_spikes(X, self.model.bin_size)
         groups = _labels(self.groups, spikes.sizes["neuron"])
         labels, first = np.unique(groups, return_index=True)

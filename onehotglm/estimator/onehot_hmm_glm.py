@@ -1,4 +1,4 @@
-"""The estimator: a state-switching Poisson GLM with a learnable prior over couplings."""
+"""The estimator: a state-switching GLM with a learnable prior over couplings."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -7,14 +7,13 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from scipy.special import gammaln
 
 from onehotglm.errors import ConvergenceWarning, InvalidInputError
 from onehotglm.estimator.fitted import FittedModel
 from onehotglm.estimator.learned_prior import keep_prior
 from onehotglm.estimator.monitor import Monitor
 from onehotglm.estimator.packing import Packed
-from onehotglm.estimator.scoring import mean_rates
+from onehotglm.estimator.scoring import mean_and_variance, mean_rates
 from onehotglm.estimator.settings import affordable, check_settings, known_signs
 from onehotglm.estimator.validate import as_spikes
 from onehotglm.inference.complexity import effective_parameters
@@ -26,6 +25,7 @@ from onehotglm.inference.phases import learn
 from onehotglm.inference.restarts import best_start
 from onehotglm.kernels.emissions import predictor_at
 from onehotglm.kernels.history import make_basis
+from onehotglm.kernels.observations import OBSERVATIONS
 from onehotglm.model import priors
 from onehotglm.model.params import Params
 from onehotglm.model.structure import make_structure
@@ -46,7 +46,8 @@ class OneHotHMMGLM(FittedModel):
     .. math:: x_{rtn} \sim \mathrm{Poisson}\Big(g\Big(b_{sn} + \sum_{m,k} W_{snmk}
         \sum_{l=1}^{L} \phi_{kl} x_{r,t-l,m}\Big)\Big), \qquad s = z_{rt},
 
-    where the state z is a Markov chain that restarts at every session.  The couplings W
+    or another distribution with that mean (`observation`), where the state z is a Markov
+    chain that restarts at every session.  The couplings W
     of the states share a prior that is learned with them [1]_.
 
     Parameters
@@ -58,8 +59,13 @@ class OneHotHMMGLM(FittedModel):
         with type probabilities that the states share and a strength per state.
         ``"gaussian"``: couplings scatter around a mean that the states share.
         ``"none"``: a fixed ridge.
-    link : {"softplus", "exp", "sigmoid", "log1p_softplus", "sqrt_softplus"}
-        g, from the linear predictor to counts per bin.
+    link : {"softplus", "exp", "sigmoid", "log1p_softplus", "sqrt_softplus", "identity"}
+        g, from the linear predictor to counts per bin; "identity" for signals only.
+    observation : {"poisson", "bernoulli", "negative_binomial", "gaussian"}
+        Distribution of the data given their mean.  ``"bernoulli"``: counts of 0 and 1, with
+        ``link="sigmoid"``.  ``"negative_binomial"``: counts of variance ``f + a f^2``, the
+        dispersion a of each neuron learned.  ``"gaussian"``: signals of any value (calcium
+        traces, LFP power), a variance per neuron learned.
     basis : {"exponential", "raised_cosine", "lags"}
         Functions of the lag that couplings are made of, see
         `onehotglm.kernels.history.make_basis`.
@@ -132,6 +138,8 @@ class OneHotHMMGLM(FittedModel):
         Normal distributions, truncated to positive values, of the strengths of inhibitory and
         excitatory connections (one-hot prior).
     bias_ : ndarray, shape (state, neuron)
+    dispersion_ : ndarray, shape (neuron,), or None
+        Dispersion a (negative binomial) or variance (Gaussian).
     transition_matrix_ : ndarray, shape (state, next_state)
     initial_proba_ : ndarray, shape (state,)
     basis_functions_ : ndarray, shape (basis, lag)
@@ -171,6 +179,7 @@ class OneHotHMMGLM(FittedModel):
         n_states: int = 3,
         prior: str = "one-hot",
         link: str = "softplus",
+        observation: str = "poisson",
         basis: str = "exponential",
         n_lags: int = 5,
         n_basis: int | None = None,
@@ -193,6 +202,7 @@ class OneHotHMMGLM(FittedModel):
         self.n_states = n_states
         self.prior = prior
         self.link = link
+        self.observation = observation
         self.basis = basis
         self.n_lags = n_lags
         self.n_basis = n_basis
@@ -254,7 +264,8 @@ class OneHotHMMGLM(FittedModel):
         """Fit to some neurons; the others only serve as history."""
         check_settings(self.get_params())
         self._modelled = neurons
-        spikes = as_spikes(X, self.bin_size)
+        values = OBSERVATIONS[self.observation].values
+        spikes = as_spikes(X, self.bin_size, values=values)
         known_signs(self.dale, spikes.sizes["neuron"])
         n_bins = int((np.isfinite(spikes.values).any(-1) & (spikes["time"].values >= 0)).sum())
         if self.n_states > n_bins:
@@ -268,12 +279,13 @@ class OneHotHMMGLM(FittedModel):
         n_neurons = spikes.sizes["neuron"]
         self.basis_functions_ = make_basis(self.basis, self.n_lags, self.n_basis)
         self.bin_size_ = float(spikes.attrs["bin_size"])
-        self.mean_counts_ = mean_rates(spikes).values * self.bin_size_
+        self._keep_moments(spikes)
         self.neuron_ids_ = spikes["neuron"].values
         self.n_features_in_ = n_neurons
         packed = self._pack(spikes)
         n_time_bins = len(packed.position)
-        constant = -float(np.nansum(gammaln(packed.counts.astype(float) + 1)))
+        base = OBSERVATIONS[self.observation].log_base(packed.counts.astype(float))
+        constant = float(np.nansum(base))
         with Monitor(constant, n_time_bins, self.progress) as monitor:
             problem = self._problem(packed, monitor)
             start = best_start(problem, self._starts(problem, starts))
@@ -305,7 +317,7 @@ class OneHotHMMGLM(FittedModel):
             structure = structure.with_sign(structure.dale)
         return Problem(
             recording=packed.recording,
-            config=EMConfig(self._chunk_size, self.link, exact),
+            config=EMConfig(self._chunk_size, self.link, exact, self.observation),
             transition_prior=TransitionPrior(self.transition_concentration, self.stickiness),
             bias_mean=predictor_at(self.mean_counts_[self._modelled], self.link).astype(float),
             bias_precision=_BIAS_PRECISION,
@@ -314,7 +326,26 @@ class OneHotHMMGLM(FittedModel):
             max_iter=self.max_iter,
             tol=self.tol,
             on_step=monitor,
+            dispersion_centre=self._dispersion_centre(),
         )
+
+    def _dispersion_centre(self) -> jnp.ndarray | None:
+        dispersion = OBSERVATIONS[self.observation].dispersion
+        if dispersion is None or self.baseline_variance_ is None:
+            return None
+        start = dispersion.start(self.mean_counts_, self.baseline_variance_)[self._modelled]
+        return jnp.asarray(start, self.dtype)
+
+    def _keep_moments(self, spikes: xr.DataArray) -> None:
+        """Means and, where there is a dispersion, variances: baselines and starts."""
+        self.mean_counts_ = mean_rates(spikes).values * self.bin_size_
+        self.baseline_variance_ = None
+        dispersion = OBSERVATIONS[self.observation].dispersion
+        if dispersion is not None:
+            mean, variance = mean_and_variance(spikes)
+            if self._is_signal:
+                self.mean_counts_, variance = mean, dispersion.start(mean, variance)
+            self.baseline_variance_ = variance
 
     def _starts(self, problem: Problem, given: Sequence[Params]) -> list[Params]:
         """Make starting points that differ in small random weights, and add those given."""
@@ -330,10 +361,11 @@ class OneHotHMMGLM(FittedModel):
         for rng in spawn(numpy_generator(self.random_state), self.n_init):
             coefficients = initial_coefficients(rng, problem.bias_mean, n_columns, self.n_states)
             points.append((coefficients, *sticky_chain(self.n_states)))
-        return [
-            Params(*(jnp.asarray(x, self.dtype) for x in (feasible(weights, penalty), *chain)))
+        starts = [
+            Params(*(jnp.asarray(x, self.dtype) for x in (feasible(weights, penalty), *chain[:2])))
             for weights, *chain in [*points, *given]
         ]
+        return [start._replace(dispersion=problem.dispersion_centre) for start in starts]
 
     def _keep(self, learned: Learned) -> None:
         """Set the fitted attributes, states in order of occupancy."""
@@ -345,6 +377,9 @@ class OneHotHMMGLM(FittedModel):
         self.weights_ = np.asarray(params.weights(len(self.basis_functions_)))[order]
         self.transition_matrix_ = np.asarray(params.transition)[np.ix_(order, order)]
         self.initial_proba_ = np.asarray(params.initial)[order]
+        self.dispersion_ = None
+        if params.dispersion is not None:
+            self.dispersion_ = np.asarray(params.dispersion)
         self.connectivity_ = self._summed_over_lags(self.weights_)
         self.neuron_sign_ = self.neuron_sign_proba_ = None
         if learned.signs is not None:

@@ -30,6 +30,8 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "basis_functions": ("basis", "lag"),
     "occupancy": ("state",),
     "mean_counts": ("neuron",),
+    "baseline_variance": ("neuron",),
+    "dispersion": ("neuron",),
     "log_likelihood_path": ("iteration",),
     "objective_path": ("iteration",),
 }
@@ -88,7 +90,7 @@ def to_html(model: "FittedModel") -> str:
             f"{k}: {100 * part:.0f} %" for k, part in enumerate(share)
         ),
         "neurons": str(len(model.neuron_ids_)),
-        "prior, link": f"{model.prior}, {model.link}",
+        "prior, link, observation": f"{model.prior}, {model.link}, {model.observation}",
         "log-likelihood": f"{model.log_likelihood_path_[-1]:.4f} nats per bin",
         "stopped": f"{model.stop_reason_} after {model.n_iter_} EM steps",
     }

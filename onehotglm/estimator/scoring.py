@@ -1,12 +1,15 @@
 """The unit in which everything that predicts spikes is scored: bits per spike.
 
 The baseline of all scores are constant rates, the training data's means; the bins are
-those at non-negative times that were observed.
+those at non-negative times that were observed.  Signals have no spikes: they are scored in
+bits per sample, over the training data's means and variances.
 """
 
 import numpy as np
 import xarray as xr
-from scipy.special import gammaln
+from scipy.special import gammaln, xlog1py, xlogy
+
+from onehotglm.kernels.observations import OBSERVATIONS
 
 
 def modelled(spikes: xr.DataArray) -> xr.DataArray:
@@ -93,3 +96,65 @@ def bits_per_spike(
         return float("nan")
     gained = log_likelihood - poisson_log_likelihood(baseline, spikes)
     return float(gained.sum()) / n_spikes / float(np.log(2))
+
+
+def mean_and_variance(data: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of each neuron over the observed bins, (neuron,) each; 0 without any."""
+    scored = modelled(data).astype(float)
+    mean = scored.mean(("session", "time"))
+    return tuple(np.nan_to_num(x.values) for x in (mean, scored.var(("session", "time"))))
+
+
+def score_unit(observation: str) -> str:
+    """Say what a score is per: "spike", or "sample" of a signal."""
+    return "sample" if OBSERVATIONS[observation].values == "real" else "spike"
+
+
+def n_units(observation: str, data: xr.DataArray) -> float:
+    """Count the spikes, or the observed samples of signals, that a score is divided by."""
+    scored = modelled(data)
+    if score_unit(observation) == "sample":
+        return float(scored.notnull().sum())
+    return float(scored.sum(dtype=float))
+
+
+def score_bits(
+    observation: str,
+    log_likelihood: xr.DataArray,
+    data: xr.DataArray,
+    mean: np.ndarray,
+    variance: np.ndarray | None = None,
+) -> float:
+    """Log-likelihood gained over what the training data's moments give, in bits per unit.
+
+    Parameters
+    ----------
+    observation : str
+        The baseline is constant and of the same distribution; for the negative binomial it
+        is Poisson, so that its scores compare with the Poisson model's.
+    log_likelihood : DataArray, dims (session,)
+        Nats.
+    data : DataArray, dims (session, time, neuron)
+        That it belongs to.
+    mean, variance : array, shape (neuron,)
+        Of the training data, per bin; the variance for signals only.
+
+    Returns
+    -------
+    float
+        Per spike, or per observed sample of a signal; nan without any.
+    """
+    if observation in ("poisson", "negative_binomial"):
+        rates = mean / data.attrs["bin_size"]
+        baseline = xr.DataArray(rates, {"neuron": data["neuron"]}, dims="neuron")
+        return bits_per_spike(log_likelihood, data, baseline)
+    units = n_units(observation, data)
+    if units == 0:
+        return float("nan")
+    values = modelled(data).values.astype(float)
+    if variance is None:
+        constant = xlogy(values, mean) + xlog1py(1 - values, -np.minimum(mean, 1 - 1e-6))
+    else:
+        constant = -0.5 * ((values - mean) ** 2 / variance + np.log(2 * np.pi * variance))
+    gained = float(log_likelihood.sum()) - float(np.nansum(constant))
+    return gained / units / float(np.log(2))

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 
 from onehotglm.errors import InvalidInputError
-from onehotglm.kernels.emissions import LINKS
+from onehotglm.kernels.emissions import ALL_LINKS
 from onehotglm.kernels.history import BASES
+from onehotglm.kernels.observations import OBSERVATIONS, links_for
 
 PRIORS = ("none", "gaussian", "one-hot")
 # Multiply-adds of the exact information per EM step up to which it is taken.
@@ -14,7 +15,8 @@ EXACT_LIMIT = 3e10
 
 _CHOICES = {
     "prior": PRIORS,
-    "link": tuple(LINKS),
+    "link": tuple(ALL_LINKS),
+    "observation": tuple(OBSERVATIONS),
     "basis": BASES,
     "method": ("em",),
     "bias": ("per_state", "shared"),
@@ -38,6 +40,12 @@ def check_settings(parameters: dict[str, Any]) -> None:
             raise InvalidInputError(
                 f"{name}={parameters[name]!r}; choose one of {', '.join(map(repr, choices))}"
             )
+    link, observation = parameters["link"], parameters["observation"]
+    if link not in links_for(observation):
+        raise InvalidInputError(
+            f"link={link!r} with observation={observation!r}: its values cannot all be means of "
+            f"such data; choose one of {', '.join(map(repr, links_for(observation)))}"
+        )
     for name, smallest in _COUNTS.items():
         value = parameters[name]
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < smallest:

@@ -55,7 +55,7 @@ class StateDecoder:
     Raises
     ------
     InvalidInputError
-        If `lag` or `horizon` make no sense.
+        If `lag` or `horizon` make no sense, or the model is not one of Poisson counts.
 
     See Also
     --------
@@ -89,6 +89,11 @@ class StateDecoder:
     def __init__(self, model: FittedModel, *, lag: int = 10, horizon: int = 10):
         check_is_fitted(model)
         model._check_whole("StateDecoder")
+        if model.observation != "poisson":
+            raise InvalidInputError(
+                f"the model has observation={model.observation!r}; StateDecoder takes Poisson "
+                "counts. Decode recorded data with predict_proba(X, causal=True)"
+            )
         for name, value, least in (("lag", lag, 0), ("horizon", horizon, 1)):
             whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
             if not whole or value < least:

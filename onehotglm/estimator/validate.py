@@ -19,7 +19,9 @@ _ACCEPTED = (
 )
 
 
-def as_spikes(data: Any, bin_size: float | None = None, *, least_bins: int = 2) -> xr.DataArray:
+def as_spikes(
+    data: Any, bin_size: float | None = None, *, least_bins: int = 2, values: str = "counts"
+) -> xr.DataArray:
     """Spike counts of any accepted kind as a DataArray (session, time, neuron).
 
     Parameters
@@ -30,6 +32,8 @@ def as_spikes(data: Any, bin_size: float | None = None, *, least_bins: int = 2) 
         Seconds; for data that do not know theirs.
     least_bins : int
         So many bins must hold data: a fit needs two, a prediction one.
+    values : {"counts", "binary", "real"}
+        What the numbers may be: counts, zeros and ones, or anything (signals).
 
     Returns
     -------
@@ -40,7 +44,7 @@ def as_spikes(data: Any, bin_size: float | None = None, *, least_bins: int = 2) 
     Raises
     ------
     InvalidInputError
-        If the data are of another kind or shape, not counts, or too short.
+        If the data are of another kind or shape, not of those values, or too short.
 
     Examples
     --------
@@ -52,7 +56,8 @@ def as_spikes(data: Any, bin_size: float | None = None, *, least_bins: int = 2) 
     ):
         raise InvalidInputError(f"bin_size={bin_size!r}; expected a positive number of seconds")
     spikes = _from_any(data, bin_size)
-    _check_values(spikes, least_bins)
+    _check_values(spikes, values)
+    _check_length(spikes, least_bins)
     return spikes
 
 
@@ -186,19 +191,30 @@ def _from_data_array(data: xr.DataArray, bin_size: float | None) -> xr.DataArray
     return data.astype(np.float32).assign_coords(defaults).assign_attrs(bin_size=width)
 
 
-def _check_values(spikes: xr.DataArray, least_bins: int) -> None:
+def _check_values(spikes: xr.DataArray, allowed: str) -> None:
     values = spikes.values
     if 0 in values.shape:
         raise InvalidInputError(f"got no data: shape (session, time, neuron) is {values.shape}")
     if np.isinf(values).any():
-        raise InvalidInputError("the counts hold infinities; mark missing bins by NaN")
+        raise InvalidInputError("the data hold infinities; mark missing bins by NaN")
+    if allowed == "real":
+        return
     bad = values[(values < 0) | (values != np.rint(values)) & ~np.isnan(values)]
     if bad.size:
         raise InvalidInputError(
             f"the counts hold {bad[0]:g} ({bad.size} negative or fractional values); expected "
-            "whole numbers of spikes per bin, so pass counts and not rates or z-scores"
+            "whole numbers of spikes per bin, so pass counts and not rates or z-scores, or fit "
+            "signals with observation='gaussian'"
         )
-    modelled = values[:, spikes["time"].values >= 0]
+    if allowed == "binary" and (values > 1).any():
+        raise InvalidInputError(
+            f"the counts go up to {np.nanmax(values):g}; observation='bernoulli' expects 0 or 1 "
+            "per bin: use smaller bins, or observation='poisson'"
+        )
+
+
+def _check_length(spikes: xr.DataArray, least_bins: int) -> None:
+    modelled = spikes.values[:, spikes["time"].values >= 0]
     if np.isnan(modelled).all():
         raise InvalidInputError("all counts are NaN, that is missing; nothing is left to model")
     if np.isfinite(modelled).any(-1).sum() < least_bins:

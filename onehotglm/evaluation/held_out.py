@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from onehotglm.errors import InvalidInputError
+from onehotglm.estimator.scoring import n_units
 from onehotglm.estimator.validate import as_spikes
 from onehotglm.evaluation.stretches import Stretches, cut_stretches
 from onehotglm.io.binning import make_grid
@@ -31,7 +32,7 @@ def split_blocks(
     Parameters
     ----------
     spikes : DataArray, dims (session, time, neuron)
-        Counts.
+        Counts or signals.
     block_length : float
         Seconds; rounded to whole bins.
     n_history_bins : int
@@ -64,7 +65,7 @@ def split_blocks(
            [ 1.,  2.,  3.],
            [ 3.,  4., nan]], dtype=float32)
     """
-    spikes = as_spikes(spikes)
+    spikes = as_spikes(spikes, values="real")
     bin_size = float(spikes.attrs["bin_size"])
     if n_history_bins < 0:
         raise InvalidInputError(f"n_history_bins is {n_history_bins}, expected 0 or more bins")
@@ -172,7 +173,8 @@ def block_interval(
     (0.5, 0.5)
     """
     sessions = [spikes.isel(session=[index]) for index in range(spikes.sizes["session"])]
-    n_spikes = np.array([float(item.where(item["time"] >= 0).sum()) for item in sessions])
+    observation = getattr(model, "observation", "poisson")
+    n_spikes = np.array([n_units(observation, item) for item in sessions])
     scored = np.flatnonzero(n_spikes)
     n_spikes = n_spikes[scored]
     per_spike = np.array([model.score(sessions[index]) for index in scored])

@@ -13,10 +13,9 @@ def effective_parameters(problem: Problem, learned: Learned) -> float:
     regression with information H of the data and prior precisions D (Hastie, Tibshirani &
     Friedman 2009, section 7.6).  Coefficients that are held at zero do not count: excluded
     couplings, those whose type is absent, those that a sign holds there.  What the states share
-    counts once.  What a Gaussian prior's mean adds, as it
-    follows the data too, is added.  Transitions and initial probabilities are free.  That the
-    types were chosen with the data is not counted, so with the one-hot prior the number is a
-    lower bound.
+    counts once.  What a Gaussian prior's mean adds, as it follows the data too, is added.
+    Transitions, initial probabilities and dispersions are free.  That the types were chosen with
+    the data is not counted, so with the one-hot prior the number is a lower bound.
 
     Parameters
     ----------
@@ -29,6 +28,9 @@ def effective_parameters(problem: Problem, learned: Learned) -> float:
     """
     n_states = learned.state.occupancy.size
     chain = n_states**2 - 1
+    dispersion = learned.state.accepted.dispersion
+    if dispersion is not None:
+        chain += dispersion.size
     return chain + _regressions(learned) + _shared_mean(problem, learned)
 
 

@@ -9,19 +9,30 @@ from jaxtyping import Array, Float, Int
 
 from onehotglm.inference.statistics import linear_predictors, log_likelihoods
 from onehotglm.kernels import hmm_scan
-from onehotglm.kernels.emissions import LINKS
+from onehotglm.kernels.emissions import ALL_LINKS
 from onehotglm.kernels.hmm import Filtered, Smoothed
 from onehotglm.model.params import Params
 from onehotglm.model.recording import Recording, take_chunk
 
 
-def _all_log_likelihoods(params: Params, recording: Recording, size: int, link: str) -> Array:
-    n_chunks = jnp.asarray(recording.n_time // size)
-    return log_likelihoods(recording, params.coefficients, n_chunks, size=size, link=link)
+def _all_log_likelihoods(
+    params: Params, recording: Recording, size: int, link: str, observation: str
+) -> Array:
+    return log_likelihoods(
+        recording,
+        params.coefficients,
+        jnp.asarray(recording.n_time // size),
+        size=size,
+        link=link,
+        observation=observation,
+        dispersion=params.dispersion,
+    )
 
 
-@partial(jax.jit, static_argnames=("size", "link"))
-def smoothed(params: Params, recording: Recording, *, size: int, link: str) -> Smoothed:
+@partial(jax.jit, static_argnames=("size", "link", "observation"))
+def smoothed(
+    params: Params, recording: Recording, *, size: int, link: str, observation: str = "poisson"
+) -> Smoothed:
     """Posterior of the states given all bins.
 
     Parameters
@@ -30,47 +41,49 @@ def smoothed(params: Params, recording: Recording, *, size: int, link: str) -> S
     recording : Recording
     size : int
         Bins per chunk; static.
-    link : str
+    link, observation : str
         Static.
 
     Returns
     -------
     Smoothed
-        Log normalizers are without ``log x!``.
+        Log normalizers are without the observations' `log_base` (for counts, ``log x!``).
     """
-    log_lik = _all_log_likelihoods(params, recording, size, link)
+    log_lik = _all_log_likelihoods(params, recording, size, link, observation)
     return hmm_scan.smooth(params.initial, params.transition, log_lik, recording.chain_starts)
 
 
-@partial(jax.jit, static_argnames=("size", "link"))
-def filtered(params: Params, recording: Recording, *, size: int, link: str) -> Filtered:
+@partial(jax.jit, static_argnames=("size", "link", "observation"))
+def filtered(
+    params: Params, recording: Recording, *, size: int, link: str, observation: str = "poisson"
+) -> Filtered:
     """Posterior of the states given the bins so far; parameters as in `smoothed`."""
-    log_lik = _all_log_likelihoods(params, recording, size, link)
+    log_lik = _all_log_likelihoods(params, recording, size, link, observation)
     return hmm_scan.filter_states(
         params.initial, params.transition, log_lik, recording.chain_starts
     )
 
 
-@partial(jax.jit, static_argnames=("size", "link"))
+@partial(jax.jit, static_argnames=("size", "link", "observation"))
 def most_likely_path(
-    params: Params, recording: Recording, *, size: int, link: str
+    params: Params, recording: Recording, *, size: int, link: str, observation: str = "poisson"
 ) -> Int[Array, " time"]:
     """Most likely state sequence; parameters as in `smoothed`."""
-    log_lik = _all_log_likelihoods(params, recording, size, link)
+    log_lik = _all_log_likelihoods(params, recording, size, link, observation)
     starts = recording.chain_starts
     return hmm_scan.most_likely_path(params.initial, params.transition, log_lik, starts)
 
 
-@partial(jax.jit, static_argnames=("size", "link"))
+@partial(jax.jit, static_argnames=("size", "link", "observation"))
 def path_log_proba(
-    params: Params, recording: Recording, *, size: int, link: str
+    params: Params, recording: Recording, *, size: int, link: str, observation: str = "poisson"
 ) -> Float[Array, " time"]:
     """Log-probability of the most likely path given all counts, bin by bin.
 
     ``log p(x_t, z_t | z_{t-1}) - log p(x_t | x_1..x_{t-1})``: only sums over whole sessions
     mean something.  Parameters as in `smoothed`.
     """
-    log_lik = _all_log_likelihoods(params, recording, size, link)
+    log_lik = _all_log_likelihoods(params, recording, size, link, observation)
     starts = recording.chain_starts
     chain = params.initial, params.transition
     path = hmm_scan.most_likely_path(*chain, log_lik, starts)
@@ -80,20 +93,21 @@ def path_log_proba(
     return jnp.where(recording.modelled, joint - normalizers, 0.0)
 
 
-@partial(jax.jit, static_argnames=("size", "link"))
+@partial(jax.jit, static_argnames=("size", "link", "observation"))
 def predicted_rates(
-    params: Params, recording: Recording, *, size: int, link: str
+    params: Params, recording: Recording, *, size: int, link: str, observation: str = "poisson"
 ) -> Float[Array, "time neuron"]:
-    """One-step-ahead rates in counts per bin; parameters as in `smoothed`.
+    """One-step-ahead means per bin (of counts: rates); parameters as in `smoothed`.
 
     ``E[x_t | x_1..x_{t-1}] = sum_s p(z_t = s | x_1..x_{t-1}) g(eta_{t,s})``
     """
-    predicted = filtered(params, recording, size=size, link=link).predicted
+    options = {"size": size, "link": link, "observation": observation}
+    predicted = filtered(params, recording, **options).predicted
     n_states, n_neurons, _ = params.coefficients.shape
 
     def add(index, out):
         chunk = take_chunk(recording, index, size)
-        rates = LINKS[link].rate(linear_predictors(chunk, params.coefficients))
+        rates = ALL_LINKS[link].rate(linear_predictors(chunk, params.coefficients))
         weights = lax.dynamic_slice_in_dim(predicted, index * size, size)
         mixed = jnp.einsum("tsn,ts->tn", rates.reshape(size, n_states, n_neurons), weights)
         return lax.dynamic_update_slice_in_dim(out, mixed, index * size, 0)

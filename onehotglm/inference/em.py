@@ -2,7 +2,7 @@
 
 One `step` evaluates a candidate (E-step: chunked log-likelihoods and the smoother)
 and, if the penalised objective did not fall, takes one Newton step for all
-regressions and the exact update of the chain.  If it fell, the candidate moves
+regressions and the update of the chain and of dispersions.  If it fell, the candidate moves
 half-way back to the last accepted parameters.  So accepted objectives never fall,
 although a single Newton step need not increase them (generalised EM, Dempster,
 Laird & Rubin 1977).
@@ -11,7 +11,7 @@ Laird & Rubin 1977).
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,7 @@ from jaxtyping import Array, Float
 from onehotglm.inference.newton import Penalty, log_penalty, newton_step
 from onehotglm.inference.statistics import Curvature, curvature, log_likelihoods
 from onehotglm.kernels import hmm, hmm_scan
+from onehotglm.kernels.observations import OBSERVATIONS
 from onehotglm.model import transitions
 from onehotglm.model.params import Params
 from onehotglm.model.recording import Recording
@@ -39,11 +40,14 @@ class EMConfig(NamedTuple):
     link : str
     exact_information : bool
         See `onehotglm.inference.statistics.curvature`.
+    observation : str
+        Key of `onehotglm.kernels.observations.OBSERVATIONS`.
     """
 
     chunk_size: int
     link: str
     exact_information: bool
+    observation: str = "poisson"
 
 
 class EMState(NamedTuple):
@@ -79,7 +83,8 @@ class EMState(NamedTuple):
 def init(params: Params) -> EMState:
     """State before the first step: nothing evaluated yet."""
     shape, dtype = params.coefficients.shape, params.coefficients.dtype
-    nothing = Curvature(jnp.zeros(shape, dtype), jnp.zeros((*shape, shape[-1]), dtype))
+    sums = None if params.dispersion is None else jnp.zeros((2, shape[1]), dtype)
+    nothing = Curvature(jnp.zeros(shape, dtype), jnp.zeros((*shape, shape[-1]), dtype), sums)
     low = jnp.asarray(-jnp.inf, dtype)
     occupancy = jnp.zeros(shape[0], dtype)
     return EMState(params, params, low, low, nothing, occupancy, jnp.asarray(False))
@@ -116,6 +121,7 @@ def step(
     transition_prior: TransitionPrior,
     n_chunks: Array,
     config: EMConfig,
+    dispersion_centre: Any = None,
 ) -> EMState:
     """Evaluate the candidate and propose the next one.
 
@@ -130,21 +136,26 @@ def step(
         their own.
     config : EMConfig
         Static.
+    dispersion_centre : array, shape (neuron,), or None
+        Of the prior over dispersions, where the observations have any.
 
     Returns
     -------
     EMState
     """
     candidate = state.candidate
-    size, link = config.chunk_size, config.link
-    log_lik = log_likelihoods(recording, candidate.coefficients, n_chunks, size=size, link=link)
+    emission: dict[str, Any] = {
+        "size": config.chunk_size,
+        "link": config.link,
+        "observation": config.observation,
+        "dispersion": candidate.dispersion,
+    }
+    log_lik = log_likelihoods(recording, candidate.coefficients, n_chunks, **emission)
     used = jnp.arange(recording.n_time) < n_chunks * config.chunk_size
     smoothed = hmm_scan.smooth(
         candidate.initial, candidate.transition, log_lik, recording.chain_starts | ~used
     )
-    prior = log_penalty(penalty, candidate.coefficients) + transitions.log_density(
-        transition_prior, candidate.transition, candidate.initial
-    )
+    prior = _log_prior(candidate, penalty, transition_prior, config, dispersion_centre)
     objective = smoothed.log_likelihood + prior
     marginals = jnp.where((recording.modelled & used)[:, None], smoothed.marginals, 0.0)
 
@@ -154,17 +165,19 @@ def step(
             candidate.coefficients,
             marginals,
             n_chunks,
-            size=size,
-            link=link,
             exact=config.exact_information,
+            **emission,
         )
         move = newton_step(curve, penalty, candidate.coefficients)
         initial_counts = hmm.expected_starts(marginals, recording.starts & used)
         chain = transitions.most_probable(
             transition_prior, smoothed.transition_counts, initial_counts
         )
+        spread, dispersion = OBSERVATIONS[config.observation].dispersion, candidate.dispersion
+        if spread is not None:
+            dispersion = spread.update(curve.dispersion_sums, dispersion, dispersion_centre)
         return EMState(
-            Params(candidate.coefficients + move, *chain),
+            Params(candidate.coefficients + move, *chain, dispersion),
             candidate,
             objective,
             smoothed.log_likelihood,
@@ -229,6 +242,23 @@ def next_step(
             reason = "converged"
         previous = objective
     return Run(state, n_steps, previous, rejections, reason)
+
+
+def _log_prior(
+    params: Params,
+    penalty: Penalty,
+    transition_prior: TransitionPrior,
+    config: EMConfig,
+    dispersion_centre: Any,
+) -> Array:
+    """Log density of all parameters, up to a constant."""
+    prior = log_penalty(penalty, params.coefficients) + transitions.log_density(
+        transition_prior, params.transition, params.initial
+    )
+    spread = OBSERVATIONS[config.observation].dispersion
+    if spread is None:
+        return prior
+    return prior + spread.log_prior(params.dispersion, dispersion_centre).sum()
 
 
 def run(

@@ -77,7 +77,9 @@ def split_state(
         numpy arrays.  Both copies are entered half as often as the state was and are left for
         the same states; they rarely follow each other.
     """
-    coefficients, transition, initial = (np.asarray(x, float) for x in params)
+    coefficients, transition, initial = (
+        np.asarray(x, float) for x in (params.coefficients, params.transition, params.initial)
+    )
     move = rng.normal(scale=scale, size=coefficients.shape[1:])
     move[:, 0] = 0.0
     coefficients = np.concatenate([coefficients, coefficients[[state]] - move])

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from onehotglm.inference import em
 from onehotglm.inference.em import EMConfig, EMState
@@ -35,6 +36,8 @@ class Problem(NamedTuple):
     tol : float
     on_step : callable
         Called with the state after every EM step; returns True to stop early.
+    dispersion_centre : array, shape (neuron,), or None
+        Of the prior over dispersions, where the observations have any.
     """
 
     recording: Recording
@@ -47,6 +50,7 @@ class Problem(NamedTuple):
     max_iter: int
     tol: float
     on_step: Callable[[EMState], bool]
+    dispersion_centre: Array | None = None
 
     @property
     def n_basis(self) -> int:
@@ -138,6 +142,7 @@ def stepper(
         transition_prior=problem.transition_prior,
         n_chunks=jnp.asarray(n_chunks, jnp.int32),
         config=problem.config,
+        dispersion_centre=problem.dispersion_centre,
     )
 
 

@@ -36,7 +36,6 @@ from onehotglm.inference.learning import (
 from onehotglm.inference.newton import Penalty, feasible
 from onehotglm.model import dale, priors
 from onehotglm.model.dale import Signs
-from onehotglm.model.params import from_weights
 from onehotglm.model.priors import OneHotPrior, TypePosterior, WeightPenalty
 
 MAX_ROUNDS = 30
@@ -271,8 +270,7 @@ def _after_strengths(problem: Problem, learning: Learning) -> Learning:
         return _end(problem, learning)
     kept = jnp.asarray(np.where(wrong, 0, weights))
     accepted = state.accepted
-    moved = from_weights(accepted.bias, kept, accepted.transition, accepted.initial)
-    return _begin(learning, "held", em.init(moved), learning.penalty)
+    return _begin(learning, "held", em.init(accepted.with_weights(kept)), learning.penalty)
 
 
 _NEXT: dict[str, Callable[[Problem, Learning], Learning]] = {

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from onehotglm.kernels.emissions import LINKS
+from onehotglm.kernels.emissions import ALL_LINKS
+from onehotglm.kernels.observations import OBSERVATIONS
 from onehotglm.model.recording import Chunk, Recording, take_chunk
 
 # Entries (time, state, neuron) that a chunk may have: about what the cache holds.
@@ -37,10 +38,13 @@ class Curvature(NamedTuple):
     ----------
     gradient : array, shape (state, post, column)
     information : array, shape (state, post, column, column)
+    dispersion_sums : array, shape (2, post), or None
+        What the update of the dispersions needs, where the observations have any.
     """
 
     gradient: Float[Array, "state post column"]
     information: Float[Array, "state post column column"]
+    dispersion_sums: Float[Array, "2 post"] | None = None
 
 
 def linear_predictors(chunk: Chunk, coefficients: Array) -> Array:
@@ -60,8 +64,10 @@ def log_likelihoods(
     *,
     size: int,
     link: str,
+    observation: str = "poisson",
+    dispersion: Float[Array, " post"] | None = None,
 ) -> Float[Array, "time state"]:
-    """``log p(x_t | z_t = s, history)`` without ``log x!``; 0 where nothing is modelled.
+    """``log p(x_t | z_t = s, history)`` less its `log_base`; 0 where nothing is modelled.
 
     Parameters
     ----------
@@ -72,7 +78,11 @@ def log_likelihoods(
     size : int
         Bins per chunk; static.
     link : str
-        Key of `LINKS`; static.
+        Key of `ALL_LINKS`; static.
+    observation : str
+        Key of `OBSERVATIONS`; static.
+    dispersion : array, shape (post,), or None
+        For the observations that have one.
 
     Returns
     -------
@@ -80,12 +90,15 @@ def log_likelihoods(
     """
     n_states, n_neurons, _ = coefficients.shape
     sums = _sums_over_neurons(n_states, n_neurons, coefficients.dtype)
+    family, function = OBSERVATIONS[observation], ALL_LINKS[link]
+    per_column = None if dispersion is None else jnp.tile(dispersion, n_states)
 
     def add(index, out):
         chunk = take_chunk(recording, index, size)
-        rate, log_rate = LINKS[link].rate_and_log(linear_predictors(chunk, coefficients))
+        eta = linear_predictors(chunk, coefficients)
         counts = jnp.tile(chunk.counts, (1, n_states))
-        total = ((counts * log_rate - rate) * jnp.tile(chunk.weight, (1, n_states))) @ sums
+        log_lik = family.log_likelihood(function, counts, eta, per_column)
+        total = (log_lik * jnp.tile(chunk.weight, (1, n_states))) @ sums
         return lax.dynamic_update_slice_in_dim(out, total, index * size, 0)
 
     empty = jnp.zeros((recording.n_time, n_states), coefficients.dtype)
@@ -101,20 +114,22 @@ def curvature(
     size: int,
     link: str,
     exact: bool,
+    observation: str = "poisson",
+    dispersion: Float[Array, " post"] | None = None,
 ) -> Curvature:
     """Gradient and Fisher information of the log-likelihood expected under the states.
 
-    With ``f = g(eta)`` and slope ``f' = dg/deta``, gradient weights are
-    ``gamma (x - f) f' / f`` and information weights ``gamma f'^2 / f``.
+    With ``f = g(eta)``, slope ``f' = dg/deta`` and variance V (Poisson: f), gradient weights
+    are ``gamma (x - f) f' / V`` and information weights ``gamma f'^2 / V``.
 
     Parameters
     ----------
-    recording, coefficients, n_chunks, size, link
+    recording, coefficients, n_chunks, size, link, observation, dispersion
         As in `log_likelihoods`.
     marginals : array, shape (time, state)
         Posterior of the states, gamma.
     exact : bool
-        False replaces ``f'^2 / f`` by its mean over a state's bins in the
+        False replaces ``f'^2 / V`` by its mean over a state's bins in the
         information of each neuron: as many times cheaper as there are neurons.  The
         gradient stays exact.
 
@@ -129,17 +144,22 @@ def curvature(
         jnp.eye(n_columns, dtype=coefficients.dtype)[:, i] for i in (rows, columns)
     )
     spread = _sums_over_neurons(n_states, n_neurons, coefficients.dtype).T
+    family, function = OBSERVATIONS[observation], ALL_LINKS[link]
+    per_column = None if dispersion is None else jnp.tile(dispersion, n_states)
 
     def add(index, sums):
-        gradient, pairs, totals = sums
+        gradient, pairs, totals, dispersions = sums
         chunk = take_chunk(recording, index, size)
         gamma = lax.dynamic_slice_in_dim(marginals, index * size, size)
         weight = (gamma @ spread) * jnp.tile(chunk.weight, (1, n_states))
-        rate, slope = LINKS[link].rate_and_slope(linear_predictors(chunk, coefficients))
-        ratio = slope / jnp.maximum(rate, jnp.finfo(rate.dtype).tiny)
-        residual = (jnp.tile(chunk.counts, (1, n_states)) * ratio - slope) * weight
-        fisher = weight * slope * ratio
-        gradient = gradient + residual.T @ chunk.design
+        eta = linear_predictors(chunk, coefficients)
+        counts = jnp.tile(chunk.counts, (1, n_states))
+        score, fisher = family.weights(function, counts, eta, per_column)
+        fisher = weight * fisher
+        gradient = gradient + (weight * score).T @ chunk.design
+        if family.dispersion is not None:
+            parts = family.dispersion.statistics(function, counts, eta, per_column)
+            dispersions = dispersions + jnp.stack([(weight * part).sum(0) for part in parts])
         if exact:
             pairs = pairs + fisher.T @ ((chunk.design @ pick_row) * (chunk.design @ pick_column))
         else:  # one matrix per state: cheaper without forming the products
@@ -147,7 +167,7 @@ def curvature(
             weighted = (per_state[:, :, None] * chunk.design[:, None]).reshape(size, -1)
             pairs = pairs + weighted.T @ chunk.design
         totals = totals + jnp.stack([fisher.sum(0), weight.sum(0)])
-        return gradient, pairs, totals
+        return gradient, pairs, totals, dispersions
 
     dtype = coefficients.dtype
     zeros = (
@@ -156,14 +176,22 @@ def curvature(
             (n_states * n_neurons, len(rows)) if exact else (n_states * n_columns, n_columns), dtype
         ),
         jnp.zeros((2, n_states * n_neurons), dtype),
+        None if dispersion is None else jnp.zeros((2, n_states * n_neurons), dtype),
     )
-    gradient, pairs, totals = lax.fori_loop(0, n_chunks, add, zeros)
-    if exact:
-        full = jnp.zeros((n_states * n_neurons, n_columns, n_columns), dtype)
-        full = full.at[:, rows, columns].set(pairs).at[:, columns, rows].set(pairs)
-        information = full.reshape(n_states, n_neurons, n_columns, n_columns)
-    else:
+    gradient, pairs, totals, dispersions = lax.fori_loop(0, n_chunks, add, zeros)
+    if dispersions is not None:
+        dispersions = dispersions.reshape(2, n_states, n_neurons).sum(1)
+    information = _matrices(pairs, totals, coefficients.shape, exact)
+    return Curvature(gradient.reshape(coefficients.shape), information, dispersions)
+
+
+def _matrices(pairs: Array, totals: Array, shape: tuple[int, ...], exact: bool) -> Array:
+    """Information (state, post, column, column) from what `curvature` sums over bins."""
+    n_states, n_neurons, n_columns = shape
+    if not exact:
         mean_weight = (totals[0] / jnp.maximum(totals[1], 1e-6)).reshape(n_states, n_neurons)
-        full = pairs.reshape(n_states, 1, n_columns, n_columns)
-        information = mean_weight[..., None, None] * full
-    return Curvature(gradient.reshape(coefficients.shape), information)
+        return mean_weight[..., None, None] * pairs.reshape(n_states, 1, n_columns, n_columns)
+    rows, columns = jnp.triu_indices(n_columns)
+    full = jnp.zeros((n_states * n_neurons, n_columns, n_columns), pairs.dtype)
+    full = full.at[:, rows, columns].set(pairs).at[:, columns, rows].set(pairs)
+    return full.reshape(n_states, n_neurons, n_columns, n_columns)

@@ -28,8 +28,8 @@ class Link(NamedTuple):
         eta -> (f, df/deta).
     inverse : callable
         f -> eta, for rates that the link can give.
-    highest : float
-        Rates stay below.
+    lowest, highest : float
+        Rates stay between.
     steepest : float
         Largest slope.
     """
@@ -38,6 +38,7 @@ class Link(NamedTuple):
     rate_and_log: Callable[[Array], tuple[Array, Array]]
     rate_and_slope: Callable[[Array], tuple[Array, Array]]
     inverse: Callable[[Array], Array]
+    lowest: float = 0.0
     highest: float = float("inf")
     steepest: float = float("inf")
 
@@ -162,6 +163,20 @@ LINKS: dict[str, Link] = {
     ),
 }
 
+"""Links to a rate: what spikes can have."""
+
+ALL_LINKS: dict[str, Link] = LINKS | {
+    "identity": Link(
+        lambda eta: eta,
+        lambda eta: (eta, jnp.log(eta)),
+        lambda eta: (eta, jnp.ones_like(eta)),
+        lambda mean: mean,
+        lowest=-float("inf"),
+        steepest=1.0,
+    )
+}
+"""Also the identity, for signals that may be negative; its logarithm is NaN there."""
+
 
 def predictor_at(rate: ArrayLike, link: str) -> np.ndarray:
     """Linear predictor at which a link gives a rate, moved into the link's range first.
@@ -169,9 +184,10 @@ def predictor_at(rate: ArrayLike, link: str) -> np.ndarray:
     Parameters
     ----------
     rate : array
-        Counts per bin; between 1e-4 and 0.1 % below what the link can reach.
+        Counts per bin; a positive link gets at least 1e-4, one with an upper end at most
+        0.1 % less than that.
     link : str
-        Key of `LINKS`.
+        Key of `ALL_LINKS`.
 
     Returns
     -------
@@ -182,5 +198,6 @@ def predictor_at(rate: ArrayLike, link: str) -> np.ndarray:
     >>> predictor_at([0.5, 2.0], "sigmoid").round(2)
     array([0.  , 6.91], dtype=float32)
     """
-    inside = np.clip(rate, 1e-4, 0.999 * LINKS[link].highest)
-    return np.asarray(LINKS[link].inverse(jnp.asarray(inside)))
+    function = ALL_LINKS[link]
+    inside = np.clip(rate, function.lowest + 1e-4, 0.999 * function.highest)
+    return np.asarray(function.inverse(jnp.asarray(inside)))

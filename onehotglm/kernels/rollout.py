@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from onehotglm.kernels.emissions import LINKS
+from onehotglm.kernels.emissions import ALL_LINKS
 
 # `jax.random.poisson` returns 32-bit integers: beyond this a draw could overflow.
 MAX_COUNTS_PER_BIN = 1e8
@@ -74,7 +74,7 @@ def sample_states(
     return jnp.concatenate([first[None], rest])
 
 
-def _sample_counts(key, rate):
+def _sample_poisson(key, rate, _):
     # A rate that is out of range gives NaN and not a wrong count; NaN then spreads
     # through the history, so that the caller cannot miss an explosion.
     in_range = rate <= MAX_COUNTS_PER_BIN
@@ -82,15 +82,38 @@ def _sample_counts(key, rate):
     return jnp.where(in_range, counts, jnp.nan)
 
 
-def _sample_session(key, states, lead_in, bias, weights, basis, link):
-    """Sample counts and rates of one session; `lead_in` is (lag, neuron), newest first."""
+def _sample_negative_binomial(key, rate, dispersion):
+    """Poisson counts whose rates scatter by a gamma distribution."""
+    for_rate, for_counts = jax.random.split(key)
+    scatter = jax.random.gamma(for_rate, 1.0 / dispersion, rate.shape, rate.dtype) * dispersion
+    return _sample_poisson(for_counts, rate * scatter, None)
+
+
+def _sample_bernoulli(key, rate, _):
+    return (jax.random.uniform(key, rate.shape, rate.dtype) < rate).astype(rate.dtype)
+
+
+def _sample_gaussian(key, mean, variance):
+    return mean + jnp.sqrt(variance) * jax.random.normal(key, mean.shape, mean.dtype)
+
+
+_SAMPLERS = {
+    "poisson": _sample_poisson,
+    "bernoulli": _sample_bernoulli,
+    "negative_binomial": _sample_negative_binomial,
+    "gaussian": _sample_gaussian,
+}
+
+
+def _sample_session(key, states, lead_in, bias, weights, basis, link, draw):
+    """Sample data and means of one session; `lead_in` is (lag, neuron), newest first."""
 
     def step(past, inputs):
         state, step_key = inputs
         history = basis @ past
         eta = bias[state] + jnp.einsum("nmk,km->n", weights[state], history)
         rate = link.rate(eta)
-        counts = _sample_counts(step_key, rate)
+        counts = draw(step_key, rate)
         past = jnp.concatenate([counts[None], past[:-1]])
         return past, (counts, rate)
 
@@ -105,7 +128,7 @@ def _newest_first(lead_in, n_lags):
     return padded[:, padded.shape[1] - n_lags :][:, ::-1]
 
 
-@partial(jax.jit, static_argnames=("link", "n_sessions", "n_time_bins"))
+@partial(jax.jit, static_argnames=("link", "observation", "n_sessions", "n_time_bins"))
 def rollout(
     key: PRNGKeyArray,
     bias: Float[Array, "state neuron"],
@@ -117,13 +140,15 @@ def rollout(
     link: str,
     n_sessions: int,
     n_time_bins: int,
+    observation: str = "poisson",
+    dispersion: Float[Array, " neuron"] | None = None,
     states: Int[Array, "session time"] | None = None,
     lead_in: Float[Array, "session lead neuron"] | None = None,
 ) -> Rollout:
     """Sample sessions in closed loop.
 
     ``x[t,n] ~ Poisson(g(b[z_t,n] + sum_{m,k} W[z_t,n,m,k] sum_l phi_k[l] x[t-l,m]))``
-    with z a Markov chain that restarts at every session.
+    with z a Markov chain that restarts at every session; or another distribution of that mean.
 
     Parameters
     ----------
@@ -138,8 +163,12 @@ def rollout(
         Distribution of the first state; one per session to go on from what is
         known of each (for a forecast: filtered posterior times transitions).
     link : str
-        Key of `onehotglm.kernels.emissions.LINKS`.
+        Key of `onehotglm.kernels.emissions.ALL_LINKS`.
     n_sessions, n_time_bins : int
+    observation : str
+        Key of `onehotglm.kernels.observations.OBSERVATIONS`.
+    dispersion : array, shape (neuron,), optional
+        For the observations that have one.
     states : int array, shape (session, time), optional
         Given states, in place of sampled ones.
     lead_in : array, shape (session, lead, neuron), optional
@@ -174,7 +203,11 @@ def rollout(
     if lead_in is None:
         lead_in = jnp.zeros((n_sessions, 0, n_neurons), bias.dtype)
     past = _newest_first(lead_in.astype(bias.dtype), basis.shape[1])
-    sample = jax.vmap(_sample_session, in_axes=(0, 0, 0, None, None, None, None))
+
+    def draw(key, mean):
+        return _SAMPLERS[observation](key, mean, dispersion)
+
+    sample = jax.vmap(_sample_session, in_axes=(0, 0, 0, None, None, None, None, None))
     keys = jax.random.split(count_key, n_sessions)
-    counts, rates = sample(keys, states, past, bias, weights, basis, LINKS[link])
+    counts, rates = sample(keys, states, past, bias, weights, basis, ALL_LINKS[link], draw)
     return Rollout(counts, states, rates)

@@ -23,16 +23,25 @@ class Params(NamedTuple):
         Row-stochastic.
     initial : array, shape (state,)
         Probabilities of the first state of a session.
+    dispersion : array, shape (post,), or None
+        Of observations that have one, see `onehotglm.kernels.observations`.
     """
 
     coefficients: Float[Array, "state post column"]
     transition: Float[Array, "state next_state"]
     initial: Float[Array, " state"]
+    dispersion: Float[Array, " post"] | None = None
 
     @property
     def bias(self) -> Array:
         """Biases, shape (state, post)."""
         return self.coefficients[..., 0]
+
+    def with_weights(self, weights: Array) -> "Params":
+        """Copy with other weights, (state, post, pre, basis)."""
+        flat = jnp.reshape(weights, (*weights.shape[:2], -1))
+        coefficients = self.coefficients.at[..., 1 : 1 + flat.shape[-1]].set(flat)
+        return self._replace(coefficients=coefficients)
 
     def weights(self, n_basis: int) -> Array:
         """Weights, shape (state, post, pre, basis)."""
@@ -55,4 +64,5 @@ def from_weights(bias: Array, weights: Array, transition: Array, initial: Array)
     Params
     """
     flat = jnp.reshape(weights, (*weights.shape[:2], -1))
-    return Params(jnp.concatenate([bias[..., None], flat], axis=-1), transition, initial)
+    coefficients = jnp.concatenate([bias[..., None], flat], axis=-1)
+    return Params(coefficients, transition, initial)

@@ -309,7 +309,11 @@ def plot_objective(fit: xr.Dataset, *, ax: Axes | None = None) -> Axes:
 
 @styled
 def plot_scores(
-    scores: pd.DataFrame, *, reference: float | None = None, ax: Axes | None = None
+    scores: pd.DataFrame,
+    *,
+    reference: float | None = None,
+    unit: str = "spike",
+    ax: Axes | None = None,
 ) -> Axes:
     """Held-out bits per spike as bars with intervals.
 
@@ -320,6 +324,8 @@ def plot_scores(
         and ``high``, the ends of its interval.
     reference : float, optional
         Bits per spike of the true parameters, drawn as a line.
+    unit : str
+        "sample" for scores of signals.
     ax : Axes, optional
         Drawn on; default: a new figure.
 
@@ -367,7 +373,7 @@ def plot_scores(
     ax.set_yticks(places, scores["name"].astype(str))
     ax.set_ylim(len(scores) - 0.5, -0.6)
     ax.margins(x=0.16)
-    return finish(ax, xlabel="Held-out bits per spike")
+    return finish(ax, xlabel=f"Held-out bits per {unit}")
 
 
 def _paired_bins(rates: xr.DataArray, spikes: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:

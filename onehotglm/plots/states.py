@@ -49,12 +49,13 @@ def plot_raster(
     Bins with several spikes have darker ticks.  Windows of more than 4,000 bins
     show the mean rate of short stretches of time in grey, each unit's relative
     to its own 99th percentile, so that slow and fast units are both seen.
-    Lead-in bins are left out, and missing ones are blank.
+    Signals (values that are no counts) are always shown so, from each one's first
+    percentile to its 99th.  Lead-in bins are left out, and missing ones are blank.
 
     Parameters
     ----------
     spikes : DataArray, dims (session, time, neuron)
-        Counts, NaN where missing.
+        Counts or signals, NaN where missing.
     ax : Axes, optional
         Drawn on; default: a new figure.
     session : int or str, optional
@@ -85,8 +86,9 @@ def plot_raster(
     line = timeline(spikes, session, start, stop)
     n_neurons = line.values.shape[1]
     ax = new_axes(ax, 9.5, _raster_height(n_neurons) + 0.6)
-    if len(line.time) > _MOST_RASTER_BINS:
-        _draw_rates(ax, line)
+    signals = bool(((line.values < 0) | (line.values % 1 > 0)).any())
+    if signals or len(line.time) > _MOST_RASTER_BINS:
+        _draw_rates(ax, line, signals=signals)
     else:
         _draw_ticks(ax, line)
     ax.set_ylim(n_neurons - 0.5, -0.5)
@@ -326,12 +328,14 @@ def _draw_ticks(ax: Axes, line: Timeline) -> None:
     ax.add_collection(ticks)
 
 
-def _draw_rates(ax: Axes, line: Timeline) -> None:
+def _draw_rates(ax: Axes, line: Timeline, *, signals: bool) -> None:
     from matplotlib import colormaps
 
-    grid = average_over(line, _GROUPS)
+    grid = average_over(line, _GROUPS) if len(line.time) > _GROUPS else line
     # Units differ in rate by orders of magnitude: each is shown relative to itself.
     rates = grid.values.T
+    if signals:
+        rates = rates - np.nanquantile(rates, 0.01, axis=1, keepdims=True)
     peaks = np.nanquantile(rates, 0.99, axis=1, keepdims=True)
     peaks = np.where(peaks > 0, peaks, np.nanmax(rates, axis=1, keepdims=True))
     image = ax.imshow(
@@ -343,7 +347,7 @@ def _draw_rates(ax: Axes, line: Timeline) -> None:
         extent=(grid.time[0], grid.time[-1] + grid.bin_size, len(rates) - 0.5, -0.5),
         interpolation="nearest",
     )
-    label = "Rate / unit's peak"
+    label = "Signal / its range" if signals else "Rate / unit's peak"
     bar = ax.figure.colorbar(image, ax=ax, label=label, pad=0.01, aspect=14, ticks=[0, 0.5, 1])
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=2.5, width=0.7, labelsize=8)

@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from onehotglm import plots
+from onehotglm.estimator.scoring import score_unit
 from onehotglm.plots.style import new_panels, styled
 from onehotglm.plots.timeline import bin_size_of, observed_bins
 from onehotglm.report.content import ReportContent, ReportFigure, ReportSection, ReportTable
@@ -61,24 +62,36 @@ def _drawn(name: str, ax: Axes, caption: str) -> ReportFigure:
 def _fitted_section(content: ReportContent) -> ReportSection | None:
     facts = dict(content.facts)
     if content.spikes is not None:
-        facts |= _data_facts(content.spikes)
+        facts |= _data_facts(content.spikes, _unit(content) == "sample")
     if content.fit is not None:
         facts["Model"] = ", ".join(f"{k}={v!r}" for k, v in _parameters(content.fit).items())
     return ReportSection("What was fitted", facts=facts) if facts else None
 
 
-def _data_facts(spikes: xr.DataArray) -> dict[str, Any]:
+def _observation(content: ReportContent) -> str:
+    return "poisson" if content.fit is None else content.fit.attrs.get("observation", "poisson")
+
+
+def _unit(content: ReportContent) -> str:
+    """Say what scores are per: "spike", or "sample" of a signal."""
+    return score_unit(_observation(content))
+
+
+def _data_facts(spikes: xr.DataArray, signals: bool = False) -> dict[str, Any]:
     present = observed_bins(spikes)
     bin_size = bin_size_of(spikes)
     counts = spikes.transpose("session", "time", "neuron").values[present]
     n_spikes = np.nansum(counts, dtype=float)
     seconds = np.isfinite(counts).sum() * bin_size
-    return {
+    facts = {
         "Units": spikes.sizes["neuron"],
         "Sessions": spikes.sizes["session"],
         "Bins": f"{present.sum():,} of {1000 * bin_size:g} ms, {_duration(present, bin_size)}",
-        "Spikes": f"{n_spikes:,.0f}, mean rate {n_spikes / max(seconds, bin_size):.3g} Hz per unit",
     }
+    if signals:
+        return facts | {"Signals": f"from {np.nanmin(counts):.3g} to {np.nanmax(counts):.3g}"}
+    rate = f"mean rate {n_spikes / max(seconds, bin_size):.3g} Hz per unit"
+    return facts | {"Spikes": f"{n_spikes:,.0f}, {rate}"}
 
 
 def _duration(present: np.ndarray, bin_size: float) -> str:
@@ -100,12 +113,16 @@ def _parameters(fit: xr.Dataset) -> dict[str, Any]:
 def _prediction_section(content: ReportContent) -> ReportSection | None:
     if content.scores is None:
         return None
-    ax = plots.plot_scores(content.scores, reference=content.true_score)
+    unit = _unit(content)
+    ax = plots.plot_scores(content.scores, reference=content.true_score, unit=unit)
+    baseline = (
+        "mean and variance in the training data" if unit == "sample" else "mean training rate"
+    )
     caption = (
-        "Bits per spike that the model gains over each unit's mean training rate, on bins that "
+        f"Bits per {unit} that the model gains over each unit's {baseline}, on bins that "
         "were not used for fitting. Lines: intervals over the held-out sessions."
     )
-    names = {"name": "model", "bits_per_spike": "bits per spike"}
+    names = {"name": "model", "bits_per_spike": f"bits per {unit}"}
     table = content.scores.rename(columns=names)
     return ReportSection(
         "Prediction of held-out data",
@@ -149,16 +166,17 @@ def _raster_figures(content: ReportContent, spikes: xr.DataArray) -> list[Report
         "true_states": _true_states(content),
     }
     axes = plots.plot_states(spikes, **arrays, session=session, start=start, stop=stop)
+    shown = "Signals" if _unit(content) == "sample" else "Spikes"
     caption = (
-        "Spikes, posterior probability of the states, and the most likely path of states, in a "
+        f"{shown}, posterior probability of the states, and the most likely path of states, in a "
         "window with many changes of state."
     )
     figures = [_drawn("states_window", axes[0], caption)]
     if observed_bins(spikes).sum() * bin_size_of(spikes) > 2 * _WINDOW:
         axes = plots.plot_states(spikes, **arrays, session=None)
         caption = (
-            "The same for the whole recording; grey levels are rates, each unit's relative to its "
-            "own peak."
+            "The same for the whole recording; grey levels are means over short stretches, each "
+            "unit's relative to its own peak."
         )
         figures.append(_drawn("states_recording", axes[0], caption))
     return figures
@@ -238,7 +256,7 @@ def _mean_couplings(fit: xr.Dataset) -> xr.DataArray:
 
 def _graph_extras(content: ReportContent) -> dict[str, Any]:
     extras: dict[str, Any] = {}
-    if content.spikes is not None:
+    if content.spikes is not None and _unit(content) == "spike":
         counts = content.spikes.transpose("session", "time", "neuron").values
         counts = counts[observed_bins(content.spikes)]
         extras["rates"] = np.nanmean(counts, axis=0) / bin_size_of(content.spikes)
@@ -308,7 +326,9 @@ def _comparable(content: ReportContent) -> bool:
 def _check_section(content: ReportContent) -> ReportSection | None:
     panels: list[tuple[Callable, tuple]] = []
     captions = []
-    if content.rates is not None and content.spikes is not None:
+    # Intervals and rescaled time are those of Poisson counts.
+    poisson = _observation(content) == "poisson"
+    if poisson and content.rates is not None and content.spikes is not None:
         data = (content.rates, content.spikes)
         panels += [(plots.plot_calibration, data), (plots.plot_time_rescaling, data)]
         captions.append(

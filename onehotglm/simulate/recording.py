@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from onehotglm.errors import InvalidInputError
-from onehotglm.kernels.emissions import LINKS
+from onehotglm.kernels.observations import OBSERVATIONS, links_for
 from onehotglm.kernels.rollout import Rollout, rollout
 from onehotglm.random_state import RandomState, jax_key, numpy_generator
 from onehotglm.simulate.checks import check_count
@@ -37,7 +37,8 @@ def simulate_from(
     parameters : xarray.Dataset
         From `simulate_population` or a fit's ``to_dataset()``: `bias`, `weights`,
         `basis_functions`, `transition_matrix`, `initial_proba`, attributes `bin_size`
-        and `link`.
+        and `link`; where it is not Poisson, the attribute `observation` and `dispersion`
+        (neuron,).
     n_sessions : int
     n_time_bins : int
         Per session. Every session starts from silence, its first state from
@@ -77,10 +78,15 @@ def simulate_from(
         jnp.asarray(parameters[name].transpose(*orders[name]).values, jnp.float32)
         for name in PARAMETERS
     ]
+    dispersion = None
+    if "dispersion" in parameters:
+        dispersion = jnp.asarray(parameters["dispersion"].values, jnp.float32)
     out = rollout(
         jax_key(numpy_generator(random_state)),
         *arrays,
         link=parameters.attrs["link"],
+        observation=_observation(parameters),
+        dispersion=dispersion,
         n_sessions=n_sessions,
         n_time_bins=n_time_bins,
     )
@@ -97,10 +103,25 @@ def _check_parameters(parameters: xr.Dataset) -> None:
             f"the Dataset lacks {', '.join(missing)}; expected one from simulate_population or "
             "from a fitted model's to_dataset()"
         )
-    if parameters.attrs["link"] not in LINKS:
+    observation = _observation(parameters)
+    if observation not in OBSERVATIONS:
         raise InvalidInputError(
-            f"link {parameters.attrs['link']!r} is unknown; choose one of {', '.join(LINKS)}"
+            f"observation {observation!r} is unknown; choose one of {', '.join(OBSERVATIONS)}"
         )
+    links = links_for(observation)
+    if parameters.attrs["link"] not in links:
+        raise InvalidInputError(
+            f"link {parameters.attrs['link']!r} is unknown for observation={observation!r}; "
+            f"choose one of {', '.join(links)}"
+        )
+    if OBSERVATIONS[observation].dispersion is not None and "dispersion" not in parameters:
+        raise InvalidInputError(
+            f"observation={observation!r} needs the variable dispersion (neuron,) in the Dataset"
+        )
+
+
+def _observation(parameters: xr.Dataset) -> str:
+    return parameters.attrs.get("observation", "poisson")
 
 
 def _with_recording(parameters: xr.Dataset, out: Rollout) -> xr.Dataset:
@@ -118,12 +139,14 @@ def _with_recording(parameters: xr.Dataset, out: Rollout) -> xr.Dataset:
     }
     dims = ("session", "time", "neuron")
     counts = np.asarray(out.counts, np.float32)
-    rates = np.asarray(out.rates, np.float32) / np.float32(bin_size)
+    is_signal = OBSERVATIONS[_observation(parameters)].values == "real"
+    per_bin = 1.0 if is_signal else bin_size
+    rates = np.asarray(out.rates, np.float32) / np.float32(per_bin)
     recording = parameters.drop_vars([*RECORDED, *coords], errors="ignore").assign_coords(coords)
     return recording.assign(
-        spikes=(dims, counts, {"bin_size": bin_size, "units": "counts"}),
+        spikes=(dims, counts, {"bin_size": bin_size, "units": "signal" if is_signal else "counts"}),
         states=(dims[:2], np.asarray(out.states, np.int64)),
-        rates=(dims, rates, {"units": "Hz"}),
+        rates=(dims, rates, {"units": "signal" if is_signal else "Hz"}),
     )
 
 
@@ -141,6 +164,8 @@ def _check_rates(recording: xr.Dataset) -> None:
             f"the rates exploded {seconds:.2f} s after the start of a session: recurrent "
             f"excitation feeds itself; {remedy}"
         )
+    if recording["rates"].attrs["units"] != "Hz":
+        return
     fastest = float(recording["rates"].mean(("session", "time")).max())
     if fastest > _HIGHEST_MEAN_RATE:
         warnings.warn(

@@ -124,6 +124,12 @@ def test_a_single_chain_says_what_it_cannot_do(chains, method):
         StateDecoder(chains.chains_[0])
 
 
+def test_signals_are_refused():
+    signals = OneHotHMMGLM(observation="gaussian")
+    with pytest.raises(InvalidInputError, match="observation='gaussian'; chains of groups take"):
+        IndependentChains([0, 0, 1, 1], signals).fit(np.zeros((9, 4)))
+
+
 def test_one_label_per_neuron(model, spikes):
     with pytest.raises(InvalidInputError, match=r"groups has the shape \(3,\) for 4 neurons"):
         IndependentChains([0, 0, 1], model).fit(spikes)

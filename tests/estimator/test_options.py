@@ -65,6 +65,14 @@ def test_link(fit, base, spikes):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+def test_observation(fit, base):
+    assert base.dispersion_ is None
+    wider = fit(observation="negative_binomial")
+    assert wider.dispersion_.shape == (4,)
+    assert differ(base, wider)
+
+
 def test_basis_n_lags_and_n_basis(fit, base):
     np.testing.assert_array_equal(base.basis_functions_, make_basis("exponential", 5))
     lags = fit(basis="lags", n_lags=2)

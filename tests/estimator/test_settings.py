@@ -17,6 +17,9 @@ def check(**changes):
     [
         ({"prior": "dirichlet"}, r"prior='dirichlet'; choose one of 'none', 'gaussian', 'one-hot'"),
         ({"link": "relu"}, "link='relu'; choose one of 'softplus', 'exp', 'sigmoid'"),
+        ({"observation": "beta"}, "observation='beta'; choose one of 'poisson', 'bernoulli'"),
+        ({"link": "identity"}, "link='identity' with observation='poisson': its values cannot"),
+        ({"observation": "bernoulli"}, "all be means of such data; choose one of 'sigmoid'"),
         ({"basis": "spline"}, "basis='spline'; choose one of 'exponential'"),
         ({"method": "mcmc"}, "method='mcmc'; choose one of 'em'"),
         ({"bias": "none"}, "bias='none'; choose one of 'per_state', 'shared'"),

@@ -1,5 +1,7 @@
 """Decoding bin after bin: equal to the offline filter and smoother, whatever the bins hold."""
 
+from copy import copy
+
 import jax
 import numpy as np
 import pytest
@@ -30,7 +32,7 @@ def make_model(link="softplus", basis="raised_cosine", dtype="float64", **change
         "mean_counts": np.array([0.3, 0.2, 0.4, 1.1]),
         "connectivity": weights @ functions.sum(1),
     } | changes
-    model = OneHotHMMGLM(N_STATES, "none", link, basis, 4, dtype=dtype)
+    model = OneHotHMMGLM(N_STATES, "none", link, basis=basis, n_lags=4, dtype=dtype)
     for name in outputs.VARIABLES:
         value = arrays.get(name)
         setattr(model, f"{name}_", None if value is None else np.asarray(value, dtype))
@@ -253,6 +255,8 @@ def test_odd_settings_and_files_are_refused(tmp_path):
         StateDecoder(model, horizon=2.5)
     with pytest.raises(NotFittedError):
         StateDecoder(OneHotHMMGLM())
+    with pytest.raises(InvalidInputError, match="observation='bernoulli'; StateDecoder takes"):
+        StateDecoder(copy(model).set_params(observation="bernoulli"))
     with pytest.raises(InvalidInputError, match=r"got counts of shape \(5, 3\)"):
         StateDecoder(model).reset(np.zeros((5, 3)))
     path = model.save(tmp_path / "fit.nc")

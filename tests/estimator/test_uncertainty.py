@@ -48,6 +48,9 @@ def test_bad_options_and_recordings(fitted, spikes):
         fitted.standard_errors(spikes, level=90)
     with pytest.raises(InvalidInputError, match=r"neuron 10 has .* pass the recording of that fit"):
         fitted.standard_errors(spikes[:1])
+    signals = copy.copy(fitted).set_params(observation="gaussian")
+    with pytest.raises(InvalidInputError, match="standard errors with observation='gaussian'"):
+        signals.standard_errors(spikes)
     dale = copy.copy(fitted).set_params(prior="none", dale="infer")
     with pytest.raises(InvalidInputError, match="the law holds at zero have none"):
         dale.standard_errors(spikes)

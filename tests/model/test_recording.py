@@ -75,5 +75,5 @@ def test_weights_and_biases_survive_the_inner_form():
     assert weights.shape == (2, 3, 3, 2)
     # Column 1 + m * n_basis + k.
     assert weights[1, 2, 1, 0] == params.coefficients[1, 2, 3]
-    back = from_weights(jnp.asarray(params.bias), jnp.asarray(weights), *params[1:])
+    back = from_weights(jnp.asarray(params.bias), jnp.asarray(weights), *params[1:3])
     np.testing.assert_array_equal(back.coefficients, params.coefficients)
