@@ -75,3 +75,21 @@ def correlation(found, true) -> float:
     import numpy as np
 
     return float(np.corrcoef(np.ravel(found), np.ravel(true))[0, 1])
+
+
+def matched(test, right, plain, *spikes) -> Measures:
+    """States and couplings of the two fits against the truth, on the test sessions.
+
+    `spikes` are what the two fits decode, if not the test's.
+    """
+    from onehotglm.evaluation import recovery
+
+    right_spikes, plain_spikes = spikes or (test["spikes"], test["spikes"])
+    with_option = recovery(right, test, right.predict_states(right_spikes))
+    without = recovery(plain, test, plain.predict_states(plain_spikes))
+    names = {
+        "state_accuracy": "state accuracy",
+        "connectivity_correlation": "couplings' correlation",
+        "connectivity_mse": "couplings' MSE",
+    }
+    return {label: (with_option[name], without[name]) for name, label in names.items()}
