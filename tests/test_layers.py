@@ -36,8 +36,10 @@ MAY_IMPORT = {
 }
 
 # Conveniences of the estimator that reach up, inside a method and nowhere else:
-# save and load, the plotting methods.
-MAY_IMPORT_INSIDE_FUNCTIONS = {"estimator": {"io.checkpoint", "io.pynapple", "plots"}}
+# save and load, checkpoints, the plotting methods.
+MAY_IMPORT_INSIDE_FUNCTIONS = {
+    "estimator": {"io.checkpoint", "io.files", "io.tree", "io.pynapple", "plots"}
+}
 
 
 def module_name(path: Path) -> str:

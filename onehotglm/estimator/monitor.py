@@ -68,6 +68,16 @@ class Monitor:
         self.log_likelihood_path.clear()
         self.objective_path.clear()
 
+    def record(self) -> dict[str, np.ndarray]:
+        """Hand out the paths so far, for `recall`."""
+        likelihood, objective = self.paths
+        return {"log_likelihood_path": likelihood, "objective_path": objective}
+
+    def recall(self, record: dict[str, np.ndarray]) -> None:
+        """Go on with the paths of a fit that was broken off."""
+        self.log_likelihood_path[:] = record["log_likelihood_path"].tolist()
+        self.objective_path[:] = record["objective_path"].tolist()
+
     def __call__(self, state: EMState) -> bool:
         """Record a step; True asks the fit to stop."""
         value = (float(state.log_likelihood) + self.constant) / self.n_time_bins

@@ -1,5 +1,6 @@
 """The estimator: a state-switching GLM with a learnable prior over couplings."""
 
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ import xarray as xr
 
 from onehotglm.errors import ConvergenceWarning, InvalidInputError
 from onehotglm.estimator.fitted import FittedModel
+from onehotglm.estimator.keeper import run_em
 from onehotglm.estimator.learned_prior import keep_prior
 from onehotglm.estimator.monitor import Monitor
 from onehotglm.estimator.packing import Packed
@@ -21,8 +23,6 @@ from onehotglm.inference.em import EMConfig, EMState
 from onehotglm.inference.init import initial_coefficients, sticky_chain
 from onehotglm.inference.learning import Learned, Problem, ridge_penalty
 from onehotglm.inference.newton import feasible
-from onehotglm.inference.phases import learn
-from onehotglm.inference.restarts import best_start
 from onehotglm.kernels.emissions import predictor_at
 from onehotglm.kernels.history import make_basis
 from onehotglm.kernels.observations import OBSERVATIONS
@@ -109,6 +109,14 @@ class OneHotHMMGLM(FittedModel):
         TsGroups.  Without it rates are in counts per bin.
     progress : bool
         Show a progress bar in fits longer than two seconds.
+    checkpoint : path, optional
+        File that is written after every EM step, so that a fit survives whatever ends the
+        process: at most one step is lost.  When the fit has ended the file stays, marked so;
+        delete it once the fit is saved.  A file belongs to one fit: objects that fit several
+        models (`GridSearchCV`) need None.
+    resume : bool
+        Go on from `checkpoint`, if the file is there, to the very result of a fit that was
+        never stopped.  Data and settings must be the same.
     random_state : int, numpy Generator or RandomState, or jax key
         Of the starts.  An int gives the same fit every time.
 
@@ -197,6 +205,8 @@ class OneHotHMMGLM(FittedModel):
         dtype: str = "float32",
         bin_size: float | None = None,
         progress: bool = True,
+        checkpoint: str | os.PathLike | None = None,
+        resume: bool = False,
         random_state: RandomState = 0,
     ):
         self.n_states = n_states
@@ -220,6 +230,8 @@ class OneHotHMMGLM(FittedModel):
         self.dtype = dtype
         self.bin_size = bin_size
         self.progress = progress
+        self.checkpoint = checkpoint
+        self.resume = resume
         self.random_state = random_state
 
     # ------------------------------------------------------------------------- fitting
@@ -248,6 +260,9 @@ class OneHotHMMGLM(FittedModel):
         ------
         InvalidInputError
             If a parameter or the data make no sense.
+        DataFileError
+            If the checkpoint is of other data or settings or damaged, or would be overwritten
+            though its fit has not ended.
 
         Warns
         -----
@@ -288,9 +303,7 @@ class OneHotHMMGLM(FittedModel):
         constant = float(np.nansum(base))
         with Monitor(constant, n_time_bins, self.progress) as monitor:
             problem = self._problem(packed, monitor)
-            start = best_start(problem, self._starts(problem, starts))
-            monitor.start_over()
-            learned = learn(problem, start, self.prior)
+            learned = run_em(self.get_params(), problem, self._starts(problem, starts), monitor)
         self.n_parameters_ = effective_parameters(problem, learned)
         self.log_likelihood_path_, self.objective_path_ = monitor.paths
         self.n_iter_ = len(self.log_likelihood_path_)

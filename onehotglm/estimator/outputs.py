@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 
 from onehotglm.estimator.learned_prior import PRIOR_VARIABLES
+from onehotglm.estimator.settings import RUN_ONLY
 
 if TYPE_CHECKING:
     from onehotglm.estimator.fitted import FittedModel
@@ -64,7 +65,8 @@ def to_dataset(model: "FittedModel") -> xr.Dataset:
     }
     if "connection_type_proba" in variables:
         coords["type"] = list(TYPES)
-    attrs = model.get_params() | {name: getattr(model, f"{name}_") for name in SCALARS}
+    parameters = {n: value for n, value in model.get_params().items() if n not in RUN_ONLY}
+    attrs = parameters | {name: getattr(model, f"{name}_") for name in SCALARS}
     return xr.Dataset(variables, coords, attrs)
 
 

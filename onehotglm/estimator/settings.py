@@ -1,5 +1,6 @@
 """Checks of the estimator's parameters, and the choices that follow from them."""
 
+import os
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from onehotglm.kernels.history import BASES
 from onehotglm.kernels.observations import OBSERVATIONS, links_for
 
 PRIORS = ("none", "gaussian", "one-hot")
+# Parameters that say how a fit is run and kept; its result does not depend on them.
+RUN_ONLY = ("checkpoint", "resume")
 # Multiply-adds of the exact information per EM step up to which it is taken.
 EXACT_LIMIT = 3e10
 
@@ -20,6 +23,7 @@ _CHOICES = {
     "basis": BASES,
     "method": ("em",),
     "bias": ("per_state", "shared"),
+    "resume": (True, False),
     "self_history": ("coupling", "per_state", "shared", "none"),
     "dtype": ("float32", "float64"),
 }
@@ -54,6 +58,7 @@ def check_settings(parameters: dict[str, Any]) -> None:
         _check_number(name, parameters[name], low)
     _check_signs(parameters["dale"])
     _check_self_ridge(parameters["self_ridge"], parameters["self_history"])
+    _check_checkpoint(parameters["checkpoint"], parameters["resume"])
     n_basis = parameters["n_basis"]
     if n_basis is not None:
         if parameters["basis"] != "raised_cosine":
@@ -65,6 +70,14 @@ def check_settings(parameters: dict[str, Any]) -> None:
             raise InvalidInputError(
                 f"n_basis={n_basis!r}; expected an integer between 1 and n_lags"
             )
+
+
+def _check_checkpoint(checkpoint: Any, resume: bool) -> None:
+    if checkpoint is None:
+        if resume:
+            raise InvalidInputError("resume=True needs the file to go on from: checkpoint=PATH")
+    elif not isinstance(checkpoint, str | os.PathLike) or not os.fspath(checkpoint):
+        raise InvalidInputError(f"checkpoint={checkpoint!r}; expected the path of a file, or None")
 
 
 def _check_self_ridge(self_ridge: Any, self_history: str) -> None:

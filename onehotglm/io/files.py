@@ -1,5 +1,6 @@
 """Writing files so that a reader never sees half of one."""
 
+import glob
 import os
 import tempfile
 from collections.abc import Iterator
@@ -40,7 +41,7 @@ def ensure_writable_folder(folder: str | os.PathLike) -> Path:
 
 
 @contextmanager
-def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
+def atomic_write(path: str | os.PathLike, *, durable: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `path`, which replaces `path` when the block ends well.
 
     If the block fails, the temporary file is removed and an older file at `path` stays.
@@ -49,6 +50,9 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     ----------
     path : path
         Where the file is to be.
+    durable : bool
+        Wait until file and name are on the disk, so that not even a loss of power leaves less
+        than the old or the new file.
 
     Raises
     ------
@@ -62,8 +66,27 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part{path.suffix}")
     try:
         yield temporary
+        if durable:
+            _sync(temporary)
         os.replace(temporary, path)
+        if durable and os.name == "posix":  # elsewhere folders cannot be opened
+            _sync(path.parent)
     finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_leftovers(path: str | os.PathLike) -> None:
+    """Remove what processes that were killed while they wrote `path` left beside it."""
+    path = Path(path)
+    for temporary in path.parent.glob(f".{glob.escape(path.name)}.*.part{path.suffix}"):
         temporary.unlink(missing_ok=True)
 
 

@@ -248,3 +248,10 @@ def test_given_starts(fit, base, spikes):
     assert warm.objective_path_[-1] > cold.objective_path_[-1] + 1e-3
     with pytest.raises(InvalidInputError, match=r"a start has the shape \(2, 4, 5\).*\(3, 4, 5\)"):
         OneHotHMMGLM(**BASE | {"n_states": 3}).fit(spikes, starts=[best])
+
+
+def test_checkpoint_and_resume(fit, base, tmp_path):
+    """They change nothing; `test_keeper` has the rest."""
+    path = tmp_path / "fit.ckpt"
+    for kept in (fit(checkpoint=path), fit(checkpoint=path, resume=True)):
+        np.testing.assert_array_equal(kept.weights_, base.weights_)
