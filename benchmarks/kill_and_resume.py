@@ -131,7 +131,7 @@ def main() -> None:
         n_steps, seconds = steps_of(folder, "alone"), time.perf_counter() - begin
         print(f"left alone: {n_steps} EM steps, {seconds:.1f} s with start and compilation")
         # So short that the kills come before the fit ends.
-        pause = seconds / args.kills if args.size == "demo" else 0.06
+        pause = seconds / args.kills if args.size == "demo" else 0.15
         kills, runs, checkpoint = 0, 0, folder / "fit.ckpt"
         while kills < args.kills:
             process = start(args, folder, "killed", checkpoint)
