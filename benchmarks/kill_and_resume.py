@@ -58,8 +58,9 @@ def child(args: argparse.Namespace) -> None:
     note, steps = Monitor.__call__, os.open(args.steps, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def call(self, state):
+        stop = note(self, state)  # waits for the step's results
         os.write(steps, b".")
-        return note(self, state)
+        return stop
 
     Monitor.__call__ = call
     model.fit(spikes)
@@ -131,7 +132,7 @@ def main() -> None:
         n_steps, seconds = steps_of(folder, "alone"), time.perf_counter() - begin
         print(f"left alone: {n_steps} EM steps, {seconds:.1f} s with start and compilation")
         # So short that the kills come before the fit ends.
-        pause = seconds / args.kills if args.size == "demo" else 0.15
+        pause = 0.6 if args.size == "demo" else 0.15
         kills, runs, checkpoint = 0, 0, folder / "fit.ckpt"
         while kills < args.kills:
             process = start(args, folder, "killed", checkpoint)

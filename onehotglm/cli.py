@@ -3,16 +3,14 @@
 Commands only speak with the user; `onehotglm.workflow` does the work.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from onehotglm import __version__
-from onehotglm.errors import OneHotGLMError
+from onehotglm.cli_parts import Group, debug_option, numbers, options as group_of
 
-_Command = Callable[..., Any]
 _PRIORS = ("none", "gaussian", "one-hot")
 _MODEL_PARAMETERS = ("n_states", "link", "n_lags", "basis", "n_basis", "n_init", "random_state")
 _LINKS = ("softplus", "exp", "sigmoid", "log1p_softplus", "sqrt_softplus")
@@ -20,64 +18,13 @@ _LINKS = ("softplus", "exp", "sigmoid", "log1p_softplus", "sqrt_softplus")
 _HISTORY_OF_DECODERS = 10
 _FAMILIES = ("random", "distance", "small_world", "modular", "scale_free", "published")
 
-
-class _OneLineError(click.ClickException):
-    """An error that the user can mend: one line, exit code 2."""
-
-    exit_code = 2
-
-
-class _Group(click.Group):
-    """Turns errors of the package into one line; ``--debug`` lets the traceback through."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except OneHotGLMError as error:
-            if ctx.find_root().meta.get("debug"):
-                raise
-            raise _OneLineError(" ".join(str(error).split())) from error
-
-
-def _remember_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:
-    if value:
-        ctx.find_root().meta["debug"] = True
-
-
-def _numbers(_: click.Context, __: click.Parameter, value: str | None) -> list[int] | None:
-    if value is None:
-        return None
-    try:
-        return [int(number) for number in value.split(",")]
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is no list of unit ids such as 0,3,7") from None
-
-
-def _options(*decorators: _Command) -> Callable[[_Command], _Command]:
-    """Several options as one decorator, shown in the order given."""
-
-    def decorate(command: _Command) -> _Command:
-        for decorator in reversed(decorators):
-            command = decorator(command)
-        return command
-
-    return decorate
-
-
-_debug_option = click.option(
-    "--debug",
-    is_flag=True,
-    expose_value=False,
-    callback=_remember_debug,
-    help="Show the traceback of an error.",
-)
 _random_state_option = click.option(
     "--random-state",
     type=int,
     default=0,
     help="Number that fixes everything random; the same number gives the same result.",
 )
-_model_options = _options(
+_model_options = group_of(
     click.option(
         "--prior",
         type=click.Choice([*_PRIORS, "all"]),
@@ -122,10 +69,10 @@ _model_options = _options(
 
 
 @click.group(
-    cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "show_default": True}
+    cls=Group, context_settings={"help_option_names": ["-h", "--help"], "show_default": True}
 )
 @click.version_option(__version__, prog_name="onehotglm")
-@_debug_option
+@debug_option
 def main() -> None:
     """Hidden brain states, and what couples to what in each, from spike trains.
 
@@ -139,7 +86,7 @@ def main() -> None:
 
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@_debug_option
+@debug_option
 def info(file: Path) -> None:
     """Say what an NWB FILE holds, before it is fitted.
 
@@ -158,7 +105,7 @@ _out_option = click.option(
     help="Result folder.  [default: results/ and the name of FILE]",
     show_default=False,
 )
-_recording_options = _options(
+_recording_options = group_of(
     click.option("--bin-size", type=float, default=0.02, help="Width of a bin in seconds."),
     click.option(
         "--epochs",
@@ -195,7 +142,7 @@ _recording_options = _options(
     ),
     click.option(
         "--units",
-        callback=_numbers,
+        callback=numbers,
         help="Ids of the units to read, with commas between.  [default: all]",
         show_default=False,
     ),
@@ -211,8 +158,16 @@ _recording_options = _options(
 @_out_option
 @_recording_options
 @_model_options
+@click.option(
+    "--checkpoint",
+    "--resume",
+    "resume",
+    is_flag=True,
+    help="Keep where the fits stand while they run, and go on from there if an earlier run of the "
+    "same command ended early.",
+)
 @_random_state_option
-@_debug_option
+@debug_option
 def fit(file: Path, out: Path | None, **options: Any) -> None:
     """Fit an NWB FILE: states, couplings, held-out scores, figures and a report.
 
@@ -234,8 +189,9 @@ def fit(file: Path, out: Path | None, **options: Any) -> None:
         )
         click.echo(f"\nNumbers of states, {selection.best_n_states} chosen\n{selection}")
         options["n_states"] = selection.best_n_states
-    fits = _fit_with_progress(train, test, options)
+    fits = _fit_with_progress(train, test, options, folder if options["resume"] else None)
     content = workflow.write_results(folder, file.stem, fits, spikes, test, facts=facts)
+    workflow.forget_checkpoints(folder)
     _say_results(content, folder)
 
 
@@ -251,7 +207,7 @@ def fit(file: Path, out: Path | None, **options: Any) -> None:
 )
 @click.option("--n-states", type=click.IntRange(min=1), default=3, help="States of hmm-glm.")
 @_random_state_option
-@_debug_option
+@debug_option
 def compare(file: Path, out: Path | None, **options: Any) -> None:
     """Compare decoders on an NWB FILE: held-out scores, times, connectivities.
 
@@ -288,7 +244,7 @@ def compare(file: Path, out: Path | None, **options: Any) -> None:
     click.echo(f"\nopen {folder / 'report.html'}")
 
 
-_population_options = _options(
+_population_options = group_of(
     click.option(
         "--wiring",
         type=click.Choice(_FAMILIES),
@@ -311,7 +267,7 @@ _population_options = _options(
 )
 @_population_options
 @_random_state_option
-@_debug_option
+@debug_option
 def simulate(out: Path, **options: Any) -> None:
     """Simulate a recording on a synthetic connectome and write it as NWB.
 
@@ -339,7 +295,7 @@ def simulate(out: Path, **options: Any) -> None:
 @_population_options
 @click.option("--n-init", type=click.IntRange(min=1), default=3, help="Starts of each fit.")
 @_random_state_option
-@_debug_option
+@debug_option
 def demo(out: Path, **options: Any) -> None:
     """See it work: generate a recording, fit it, and compare with the truth.
 
@@ -421,12 +377,16 @@ def _parameters(options: dict[str, Any]) -> dict[str, Any]:
     return {name: options[name] for name in _MODEL_PARAMETERS if name in options}
 
 
-def _fit_with_progress(train: Any, test: Any, options: dict[str, Any]) -> list[Any]:
+def _fit_with_progress(
+    train: Any, test: Any, options: dict[str, Any], kept_in: Path | None = None
+) -> list[Any]:
     from tqdm import tqdm
 
-    from onehotglm.workflow import fit_and_score, model_settings
+    from onehotglm.workflow import fit_and_score, model_settings, with_checkpoints
 
     settings = model_settings(options.get("prior", "all"), _parameters(options))
+    if kept_in is not None:
+        settings = with_checkpoints(settings, kept_in)
     fits = []
     with tqdm(settings.items(), unit="fit", leave=False, disable=None) as bar:
         for name, chosen in bar:

@@ -117,6 +117,37 @@ def choose_n_states(
     return selection
 
 
+def with_checkpoints(
+    settings: Mapping[str, Mapping[str, Any]], folder: Path
+) -> dict[str, dict[str, Any]]:
+    """Let every fit keep a checkpoint in the result folder, and go on from it.
+
+    Parameters
+    ----------
+    settings : mapping
+        From `model_settings`.
+    folder : Path
+
+    Returns
+    -------
+    dict of str to dict
+    """
+    return {
+        name: {**parameters, "checkpoint": _checkpoint(folder, name), "resume": True}
+        for name, parameters in settings.items()
+    }
+
+
+def forget_checkpoints(folder: Path) -> None:
+    """Remove what `with_checkpoints` kept, once the results are written."""
+    for path in folder.glob(_checkpoint(folder, "*").name):
+        path.unlink()
+
+
+def _checkpoint(folder: Path, name: str) -> Path:
+    return folder / f"fit_{name.replace(' ', '_')}.ckpt"
+
+
 def fit_and_score(
     name: str,
     parameters: Mapping[str, Any],

@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
-from onehotglm import OneHotHMMGLM
+from onehotglm import OneHotHMMGLM, workflow
 from onehotglm.cli import _LINKS, main
 from onehotglm.errors import DataFileError
+from onehotglm.estimator.monitor import Monitor
 from onehotglm.io import load_dataset
 from onehotglm.kernels.emissions import LINKS
 
@@ -242,3 +243,23 @@ def test_a_real_recording_end_to_end(shared_data: Callable[[str], Path], tmp_pat
     assert len(others) == 3
     assert min(map(float, others)) > float(one_state) + 0.03
     assert seconds < 180
+
+
+@pytest.mark.slow
+def test_a_run_that_ended_early_is_gone_on_with(
+    recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("--prior", "none", "--n-init", "1", "--session-length", "4", "--resume")
+    command = ("fit", recording, *options, "--epochs", "session", "--out", tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(workflow, "write_results", lambda *_, **__: 1 / 0)
+        assert isinstance(run(*command).exception, ZeroDivisionError)
+    kept = {path.name for path in tmp_path.glob("*.ckpt")}
+    assert kept == {"fit_one_state.ckpt", "fit_none.ckpt"}
+    other = run(*command, "--n-lags", "3")
+    assert other.exit_code == 2
+    assert "n_lags=5 there and 3 here" in other.output
+    with monkeypatch.context() as patch:  # not a step more
+        patch.setattr(Monitor, "__call__", lambda *_: 1 / 0)
+        assert run(*command).exit_code == 0
+    assert not list(tmp_path.glob("*.ckpt"))

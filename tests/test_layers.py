@@ -32,7 +32,8 @@ MAY_IMPORT = {
     "comparison": CORE | SIDES | TOP | {"references"},
     "report": CORE | SIDES | TOP,
     "workflow": CORE | SIDES | TOP | {"references"},
-    "cli": CORE | SIDES | TOP | {"workflow", "references"},
+    "cli_parts": BOTTOM,
+    "cli": CORE | SIDES | TOP | {"cli_parts"} | {"workflow", "references"},
 }
 
 # Conveniences of the estimator that reach up, inside a method and nowhere else:
