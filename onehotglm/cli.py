@@ -203,7 +203,7 @@ def fit(file: Path, out: Path | None, **options: Any) -> None:
     "--decoders",
     default="homogeneous,glm,hmm-glm,rnn,gru",
     help="What to compare, with commas between: homogeneous (constant rates), glm (no states), "
-    "hmm-glm, rnn, gru, lstm.",
+    "hmm-glm, rnn, gru, lstm, astrosnn, bdh.",
 )
 @click.option("--n-states", type=click.IntRange(min=1), default=3, help="States of hmm-glm.")
 @_random_state_option

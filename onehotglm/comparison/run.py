@@ -56,8 +56,8 @@ def compare(
         comparison as the true wiring.
     decoders : sequence of str or mapping of str to Decoder, optional
         Names out of ``homogeneous`` (constant rates), ``glm`` (one state), ``hmm-glm`` (the
-        flagship), ``rnn``, ``gru``, ``lstm``; or decoders of your own, which are copied.
-        Default: all but the last.
+        flagship), ``rnn``, ``gru``, ``lstm``, ``astrosnn``, ``bdh``; or decoders of your own,
+        which are copied.  Default: the first five.
     n_states : int
         Of ``hmm-glm``.
     block_length : float or None

@@ -117,6 +117,12 @@ class HMMGLMDecoder(Decoder):
                 "HMMGLMDecoder(OneHotHMMGLM(n_states=5))"
             )
         model = OneHotHMMGLM(progress=False) if self.model is None else clone(self.model)
+        if model.observation != "poisson":
+            # The filter of `OneStepRates` and the baseline of `score` are those of counts.
+            raise InvalidInputError(
+                f"the model has observation={model.observation!r}, but decoders are compared as "
+                "predictors of Poisson counts; use observation='poisson'"
+            )
         self.model_ = model.fit(spikes)
         self.mean_rates_ = mean_rates(spikes)
         self._take_connectivity(spikes)

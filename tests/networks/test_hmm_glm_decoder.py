@@ -133,6 +133,10 @@ def test_fit_leaves_the_given_model_and_sets_what_it_promises(spikes) -> None:
     ("options", "message"),
     [
         ({"model": "one-hot"}, "model is str, expected a OneHotHMMGLM"),
+        (
+            {"model": OneHotHMMGLM(observation="bernoulli")},
+            "observation='bernoulli', but decoders are compared as predictors of Poisson counts",
+        ),
         ({"n_lags": 0}, "n_lags=0, but it must be at least 1"),
         ({"n_lags": 500}, "the longest session has 63 bins, too few for n_lags=500"),
     ],
