@@ -22,6 +22,7 @@ from onehotglm.plots.diagnostics import (
     rescaled_intervals,
 )
 from onehotglm.plots.graphs import plot_graph
+from onehotglm.plots.intervals import plot_coupling_intervals
 from onehotglm.plots.ordering import neuron_order
 from onehotglm.plots.recovery import (
     plot_coupling_recovery,
@@ -55,6 +56,7 @@ __all__ = [
     "plot_chain_comparison",
     "plot_connectivity",
     "plot_correlations",
+    "plot_coupling_intervals",
     "plot_coupling_matrix",
     "plot_coupling_recovery",
     "plot_curriculum",

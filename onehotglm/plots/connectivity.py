@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -11,6 +13,7 @@ import xarray as xr
 from onehotglm.errors import InvalidInputError
 from onehotglm.plots.ordering import DEFAULT_UNITS, Order, as_matrix, neuron_order
 from onehotglm.plots.style import (
+    MUTED,
     coupling_colormap,
     finish,
     neuron_ticks,
@@ -93,6 +96,7 @@ def plot_connectivity(
     order: Order = None,
     limit: float | None = None,
     types: bool = True,
+    errors: xr.Dataset | None = None,
     standard_errors: bool = False,
 ) -> np.ndarray:
     """Couplings of every state beside what the states share, and the types below.
@@ -114,8 +118,11 @@ def plot_connectivity(
         the magnitudes that are not zero.
     types : bool
         Draw the types if the data have them.
+    errors : Dataset, optional
+        From ``model.standard_errors(spikes)``: couplings whose interval includes zero, and
+        more than zero, are hatched.
     standard_errors : bool
-        Draw ``connectivity_se`` in a further row.
+        Draw ``connectivity_se`` of `errors` or of the data in a further row.
 
     Returns
     -------
@@ -134,6 +141,8 @@ def plot_connectivity(
     (1, 2)
     """
     data = _as_dataset(data)
+    if errors is not None:
+        data = data.assign({name: errors[name] for name in _ERRORS})
     if standard_errors and "connectivity_se" not in data:
         raise InvalidInputError(
             "standard_errors=True needs the variable 'connectivity_se'; "
@@ -160,8 +169,15 @@ def plot_connectivity(
     return axes
 
 
+# What is drawn of standard errors.
+_ERRORS = ("connectivity_se", "connectivity_low", "connectivity_high")
+
+
 class _Row(NamedTuple):
-    """Panels of one row with their common colours; None leaves a place empty."""
+    """Panels of one row with their common colours; None leaves a place empty.
+
+    `hatched` holds flags (post, pre) by the titles of panels.
+    """
 
     panels: list[tuple[str, xr.DataArray] | None]
     low: float
@@ -169,6 +185,7 @@ class _Row(NamedTuple):
     label: str
     colormap: str | None = None
     ticks: tuple[list[float], list[str]] | None = None
+    hatched: Mapping[str, xr.DataArray] = MappingProxyType({})
 
 
 def _as_dataset(data: xr.Dataset | xr.DataArray) -> xr.Dataset:
@@ -204,7 +221,16 @@ def _coupling_row(data: xr.Dataset, limit: float | None) -> _Row:
         panels = [("Shared prior", data["shared_connectivity"]), *panels]
     if limit is None:
         limit = robust_limit(_values(panels))
-    return _Row(panels, -limit, limit, f"Coupling ({_units(data)})")
+    label = f"Coupling ({_units(data)})"
+    return _Row(panels, -limit, limit, label, hatched=_uncertain(data))
+
+
+def _uncertain(data: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Couplings of which the interval says neither their sign nor that they are zero."""
+    if not {"connectivity_low", "connectivity_high"} <= set(data.data_vars):
+        return {}
+    low, high = data["connectivity_low"], data["connectivity_high"]
+    return dict(filter(None, _by_state((low <= 0) & (high >= 0) & (low < high))))
 
 
 def _type_row(data: xr.Dataset) -> _Row:
@@ -240,6 +266,8 @@ def _draw_row(row: _Row, axes: np.ndarray, places: np.ndarray, suffix: str) -> N
             continue
         title, matrix = panel
         _draw(ax, as_matrix(matrix), places, row.low, row.high, row.colormap, most_ticks=5)
+        if title in row.hatched:
+            _hatch(ax, as_matrix(row.hatched[title]).values[np.ix_(places, places)])
         first = ax is axes[0]
         finish(ax, title=title, ylabel=f"Postsynaptic{suffix}" if first else "", frame=True)
         ax.tick_params(labelleft=not drawn)
@@ -267,6 +295,18 @@ def _draw(
         vmax=high,
         interpolation="nearest",
     )
+
+
+def _hatch(ax: Axes, flags: np.ndarray) -> None:
+    from matplotlib.collections import PatchCollection
+    from matplotlib.patches import Rectangle
+
+    cells = [Rectangle((column - 0.5, row - 0.5), 1, 1) for row, column in np.argwhere(flags)]
+    hatched = PatchCollection(
+        cells, facecolor="none", edgecolor=MUTED, linewidth=0.0, hatch="//////"
+    )
+    hatched.set_hatch_linewidth(0.5)
+    ax.add_collection(hatched)
 
 
 def _order_suffix(order: Order) -> str:
