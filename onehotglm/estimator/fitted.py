@@ -359,6 +359,12 @@ class FittedModel(BaseEstimator):
 
     # --------------------------------------------------------------------------- helpers
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.positive_only = OBSERVATIONS[self.observation].values != "real"
+        return tags
+
     def _precision(self) -> AbstractContextManager:
         return jax.enable_x64(True) if self.dtype == "float64" else nullcontext()
 

@@ -118,6 +118,10 @@ def _from_any(data: Any, bin_size: float | None) -> xr.DataArray:
 
 def _numbers(data: Any) -> np.ndarray:
     """Float32, NaN where a masked array or a frame marks values as missing."""
+    if hasattr(data, "toarray"):
+        raise InvalidInputError(
+            f"got sparse data ({type(data).__name__}); expected dense counts, data.toarray()"
+        )
     try:
         if isinstance(data, pd.DataFrame):
             return data.to_numpy(dtype=np.float32, na_value=np.nan)

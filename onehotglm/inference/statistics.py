@@ -166,7 +166,8 @@ def curvature(
             per_state = gamma * chunk.weight.mean(1, keepdims=True)
             weighted = (per_state[:, :, None] * chunk.design[:, None]).reshape(size, -1)
             pairs = pairs + weighted.T @ chunk.design
-        totals = totals + jnp.stack([fisher.sum(0), weight.sum(0)])
+            # Weights of `pairs`: a neuron that was missing more than others has less.
+            totals = totals + jnp.stack([fisher.sum(0), (per_state @ spread).sum(0)])
         return gradient, pairs, totals, dispersions
 
     dtype = coefficients.dtype

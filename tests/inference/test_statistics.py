@@ -120,6 +120,14 @@ def test_cheap_information_is_exact_at_constant_rates():
     np.testing.assert_allclose(*both, rtol=1e-9)
 
 
+def test_cheap_information_knows_how_long_each_neuron_was_observed():
+    sessions = make_counts()
+    sessions[0][:60, 1] = np.nan
+    exact, cheap = (curvature_of(sessions, exact=exact).information for exact in (True, False))
+    # Of the biases there is exactly as much as there are counts.
+    np.testing.assert_allclose(cheap[..., 0, 0], exact[..., 0, 0], rtol=1e-9)
+
+
 def test_chunks_of_any_size_give_the_same(sessions):
     n_bins = sum(map(len, sessions))
     small, large = (evaluate(sessions, size=size)[:n_bins] for size in (20, SIZE))
