@@ -142,7 +142,7 @@ def init(model: OnlineModel, lead_in: Floats, *, link: str, lag: int) -> OnlineS
     ----------
     model : OnlineModel
     lead_in : array, shape (time, neuron)
-        Counts of the bins before, which only serve as history; may be empty.
+        Counts of the bins before, which only serve as history; NaN where missing; may be empty.
     link : str
         Key of `LINKS`.
     lag : int
@@ -153,7 +153,8 @@ def init(model: OnlineModel, lead_in: Floats, *, link: str, lag: int) -> OnlineS
     OnlineState
     """
     n_lags, n_states = model.basis.shape[1], model.stays.size
-    recent = np.nan_to_num(lead_in[-n_lags:])
+    recent = lead_in[-n_lags:]
+    recent = np.where(np.isnan(recent), np.asarray(model.stand_in), recent)
     dtype = model.stays.dtype
     past = jnp.asarray(np.pad(recent, ((n_lags - len(recent), 0), (0, 0))), dtype)
     nothing = jnp.full((n_states, lag + 1, n_states), jnp.nan, dtype)
