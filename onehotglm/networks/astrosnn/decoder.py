@@ -94,11 +94,8 @@ class AstroDecoder(NetworkDecoder):
 
     Examples
     --------
-    >>> from onehotglm.simulate import simulate_population
-    >>> spikes = simulate_population(n_neurons=4, n_sessions=6, n_time_bins=100)["spikes"]
-    >>> decoder = AstroDecoder(4, n_hidden=6, n_blocks=1, n_lags=2, n_steps=5).fit(spikes)
-    >>> decoder.connectivity_.dims
-    ('post', 'pre')
+    >>> AstroDecoder(16, astrocyte=False).get_params()["astrocyte"]
+    False
     """
 
     network_: SpikeAstro
