@@ -5,6 +5,7 @@ Hatchling: The Missing Link between the Transformer and Models of the Brain" (20
 """
 
 from onehotglm.networks.bdh.decoder import BDHDecoder
+from onehotglm.networks.bdh.generator import BDHGenerator
 from onehotglm.networks.bdh.graph import (
     degree_tail,
     find_communities,
@@ -26,6 +27,7 @@ from onehotglm.networks.bdh.synapses import (
 __all__ = [
     "BDH",
     "BDHDecoder",
+    "BDHGenerator",
     "GraphBDH",
     "Synapse",
     "as_graph",

@@ -100,16 +100,30 @@ class BDHCore(eqx.Module):
         """State form: what leaves the last level for one more token."""
 
         def body(x: Array, synapses: Array) -> tuple[Array, Array]:
-            xs = jax.nn.relu(jnp.einsum("bd,hdn->hbn", x, self.encoder_x))
-            rotated = rotate(xs, state.position)
-            a = jnp.einsum("hbn,hbnd->hbd", rotated, synapses)
-            ys = jax.nn.relu(jnp.einsum("hbd,hdn->hbn", layer_norm(a), self.encoder_y))
-            y = jnp.einsum("hbn,hnd->bd", xs * ys, self.decoder)
-            synapses = synapses + rotated[..., None] * x[:, None, :]
-            return layer_norm(x + layer_norm(y)), synapses
+            z, synapses = self.output(x, synapses, state.position)
+            return self.receive(x, z), synapses
 
         x, synapses = jax.lax.scan(body, x, state.synapses)
         return BDHState(synapses, state.position + 1), x
+
+    def output(
+        self,
+        x: Float[Array, "batch feature"],
+        synapses: Float[Array, "head batch neuron feature"],
+        position: Int[Array, ""],
+    ) -> tuple[Float[Array, "head batch neuron"], Float[Array, "head batch neuron feature"]]:
+        """Output z of a level's neurons for one token, and its strengthened synapses."""
+        xs = jax.nn.relu(jnp.einsum("bd,hdn->hbn", x, self.encoder_x))
+        rotated = rotate(xs, position)
+        a = jnp.einsum("hbn,hbnd->hbd", rotated, synapses)
+        ys = jax.nn.relu(jnp.einsum("hbd,hdn->hbn", layer_norm(a), self.encoder_y))
+        return xs * ys, synapses + rotated[..., None] * x[:, None, :]
+
+    def receive(
+        self, x: Float[Array, "batch feature"], z: Float[Array, "head batch neuron"]
+    ) -> Float[Array, "batch feature"]:
+        """Return what leaves a level for one token, given its input and its neurons' output."""
+        return layer_norm(x + layer_norm(jnp.einsum("hbn,hnd->bd", z, self.decoder)))
 
 
 def attend(

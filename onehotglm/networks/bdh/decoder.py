@@ -122,11 +122,8 @@ class BDHDecoder(NetworkDecoder):
 
     Examples
     --------
-    >>> from onehotglm.simulate import simulate_population
-    >>> spikes = simulate_population(n_neurons=4, n_sessions=6, n_time_bins=100)["spikes"]
-    >>> decoder = BDHDecoder(4, n_hidden=8, n_heads=1, n_levels=1, n_lags=2, n_steps=5)
-    >>> decoder.fit(spikes).connectivity_.dims
-    ('post', 'pre')
+    >>> BDHDecoder(16, n_levels=3).get_params()["n_levels"]
+    3
     """
 
     network_: SpikeBDH
