@@ -192,6 +192,7 @@ def _fire(
 
     keys = jax.random.split(for_counts, n_tokens)
     start = core.initial_state(n_sessions)
+    recorded: tuple[Array, Array]
     _, recorded = jax.lax.scan(read, (start.synapses, start.position), (tokens, keys))
 
     def in_order(values: Array) -> Array:
