@@ -37,7 +37,7 @@ numpydoc_validation_exclude = {
     r"\.Report[A-Z]",
     r"\.NWBSummary",
     r"\.Connectome$",
-    r"\.Comparison$",
+    r"\.(Chain)?Comparison$",
     r"\.DecoderResult$",
     r"\.CurriculumRun$",
     r"\.StateSelection$",

@@ -114,6 +114,11 @@ class IndependentChains(BaseEstimator):
     def predict_states(self, X: Any) -> xr.DataArray:
         """Most likely states of every group.
 
+        Parameters
+        ----------
+        X : as `OneHotHMMGLM.fit` takes it
+            Spike counts of all neurons.
+
         Returns
         -------
         DataArray of int, dims (group, session, time)
@@ -122,11 +127,26 @@ class IndependentChains(BaseEstimator):
         return self._per_group("predict_states", X)
 
     def predict(self, X: Any) -> xr.DataArray:
-        """Alias of `predict_states`, as scikit-learn calls it."""
+        """Alias of `predict_states`, as scikit-learn calls it.
+
+        Parameters
+        ----------
+        X : as `OneHotHMMGLM.fit` takes it
+            Spike counts of all neurons.
+
+        Returns
+        -------
+        DataArray of int, dims (group, session, time)
+        """
         return self.predict_states(X)
 
     def predict_proba(self, X: Any) -> xr.DataArray:
         """Posterior of every group's states given all bins.
+
+        Parameters
+        ----------
+        X : as `OneHotHMMGLM.fit` takes it
+            Spike counts of all neurons.
 
         Returns
         -------
@@ -137,6 +157,11 @@ class IndependentChains(BaseEstimator):
 
     def predict_rates(self, X: Any) -> xr.DataArray:
         """One-step-ahead rates of all neurons, given the bins before.
+
+        Parameters
+        ----------
+        X : as `OneHotHMMGLM.fit` takes it
+            Spike counts of all neurons.
 
         Returns
         -------
@@ -150,6 +175,11 @@ class IndependentChains(BaseEstimator):
     def log_likelihood(self, X: Any) -> xr.DataArray:
         """Log-likelihood of every session, ``log x!`` included.
 
+        Parameters
+        ----------
+        X : as `OneHotHMMGLM.fit` takes it
+            Spike counts of all neurons.
+
         Returns
         -------
         DataArray, dims (session,)
@@ -161,6 +191,17 @@ class IndependentChains(BaseEstimator):
         """Bits per spike of all neurons gained over the training data's mean rates.
 
         The same baseline as `OneHotHMMGLM.score`, so that the two can be compared.
+
+        Parameters
+        ----------
+        X : as `OneHotHMMGLM.fit` takes it
+            Spike counts of all neurons.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        float
         """
         spikes = self._input(X)
         baseline = xr.DataArray(self._baseline, {"neuron": spikes["neuron"]})

@@ -199,6 +199,14 @@ class StateDecoder:
     def load(cls, path: str | os.PathLike) -> "StateDecoder":
         """Go on with a stream where `save` left it; the results are the same.
 
+        Parameters
+        ----------
+        path : path
+
+        Returns
+        -------
+        StateDecoder
+
         Raises
         ------
         DataFileError
