@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from onehotglm.errors import InvalidInputError
 from onehotglm.estimator import outputs
 from onehotglm.estimator.packing import Packed, pack, unpack
+from onehotglm.estimator.posterior_methods import PosteriorMethods
 from onehotglm.estimator.scoring import score_bits
 from onehotglm.estimator.validate import as_spikes, check_neurons
 from onehotglm.inference import decode
@@ -27,7 +28,7 @@ from onehotglm.model.params import Params, from_weights
 from onehotglm.random_state import RandomState, jax_key, numpy_generator
 
 
-class FittedModel(BaseEstimator):
+class FittedModel(PosteriorMethods, BaseEstimator):
     """The methods that need fitted attributes; subclasses add the constructor and `fit`.
 
     Subclasses set the parameters `n_states`, `link`, `observation`, `n_lags`, `dtype` and
@@ -229,6 +230,11 @@ class FittedModel(BaseEstimator):
         from onehotglm.estimator import uncertainty
 
         check_is_fitted(self)
+        if self.guide_ is not None:
+            raise InvalidInputError(
+                "standard_errors approximates the posterior around a fit by EM; this model was "
+                "fitted by method='vi', whose posterior() has intervals of its own"
+            )
         uncertainty.check_options(self, states, level)
         spikes, _ = self._input(X)
         uncertainty.check_recording(spikes, self.mean_counts_)

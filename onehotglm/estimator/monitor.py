@@ -4,10 +4,14 @@ import signal
 import sys
 import threading
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from onehotglm.inference.em import EMState
+
+if TYPE_CHECKING:
+    from onehotglm.inference.svi import SVIState
 
 # Shorter fits show no bar.
 _DELAY = 2.0
@@ -86,6 +90,18 @@ class Monitor:
             self.objective_path.append((float(state.objective) + self.constant) / self.n_time_bins)
         text = "comparing starts" if self._searching else f"log-likelihood {value:.4f} nats/bin"
         self._bar.set_postfix_str(text, refresh=False)
+        self._bar.update()
+        return self.interrupted
+
+    def watch_bound(self, state: "SVIState") -> bool:
+        """Record a block of variational steps; True asks the fit to stop."""
+        for path, value in (
+            (self.log_likelihood_path, state.log_likelihood),
+            (self.objective_path, state.elbo),
+        ):
+            path.append((float(value) + self.constant) / self.n_time_bins)
+        self._bar.set_description_str("VI", refresh=False)
+        self._bar.set_postfix_str(f"ELBO {self.objective_path[-1]:.4f} nats/bin", refresh=False)
         self._bar.update()
         return self.interrupted
 

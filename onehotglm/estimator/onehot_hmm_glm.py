@@ -10,9 +10,9 @@ import numpy as np
 import xarray as xr
 
 from onehotglm.errors import ConvergenceWarning, InvalidInputError
+from onehotglm.estimator.attributes import keep_learned
 from onehotglm.estimator.fitted import FittedModel
 from onehotglm.estimator.keeper import run_em
-from onehotglm.estimator.learned_prior import keep_prior
 from onehotglm.estimator.monitor import Monitor
 from onehotglm.estimator.packing import Packed
 from onehotglm.estimator.scoring import mean_and_variance, mean_rates
@@ -21,12 +21,11 @@ from onehotglm.estimator.validate import as_spikes
 from onehotglm.inference.complexity import effective_parameters
 from onehotglm.inference.em import EMConfig, EMState
 from onehotglm.inference.init import initial_coefficients, sticky_chain
-from onehotglm.inference.learning import Learned, Problem, ridge_penalty
+from onehotglm.inference.learning import Problem, ridge_penalty
 from onehotglm.inference.newton import feasible
 from onehotglm.kernels.emissions import predictor_at
 from onehotglm.kernels.history import make_basis
 from onehotglm.kernels.observations import OBSERVATIONS
-from onehotglm.model import priors
 from onehotglm.model.params import Params
 from onehotglm.model.structure import make_structure
 from onehotglm.model.transitions import TransitionPrior
@@ -73,8 +72,16 @@ class OneHotHMMGLM(FittedModel):
         Past bins L that a coupling sees.
     n_basis : int, optional
         Number of raised cosines.
-    method : {"em"}
-        Expectation-maximisation of the penalised likelihood.
+    method : {"em", "vi"}
+        ``"em"``: expectation-maximisation of the penalised likelihood.  ``"vi"``: variational
+        inference of the posterior, started from a short EM; gives uncertainties
+        (`posterior`, `to_datatree`).
+    guide : {"structured", "low_rank", "mean_field"}
+        Family of posteriors with ``method="vi"``, see `onehotglm.inference.guides`: with the
+        correlations within each neuron's regression, with a few common factors, or without
+        correlations.
+    batch_size : int, optional
+        Sessions per step of ``method="vi"``.  Default: about 20,000 bins.
     bias : {"per_state", "shared"}
         Whether a neuron's bias depends on the state.
     self_history : {"coupling", "per_state", "shared", "none"}
@@ -99,9 +106,10 @@ class OneHotHMMGLM(FittedModel):
     n_init : int
         Starts; the worse half is dropped early, the best is converged.
     max_iter : int
-        Most EM steps of one run to convergence.
+        Most EM steps of one run to convergence; with ``method="vi"`` most blocks of 25 steps.
     tol : float
-        Relative change of the penalised objective at which EM has converged.
+        Relative change of the penalised objective at which EM has converged, and of the bound
+        at which variational inference lowers its learning rate.
     dtype : {"float32", "float64"}
         Precision, for this model only.
     bin_size : float, optional
@@ -157,6 +165,10 @@ class OneHotHMMGLM(FittedModel):
         Nats per bin after every accepted EM step since the best start was chosen.  While a
         prior is learned each step has its own objective, and the likelihood of the training
         data falls as the prior takes hold.
+        With ``method="vi"`` one value per block of steps: the expected log-likelihood, and the
+        bound (ELBO).
+    guide_ : Dataset, or None
+        The approximate posterior (``method="vi"``), see `onehotglm.estimator.posterior`.
     n_parameters_ : float
         Effective number of parameters under the prior, see
         `onehotglm.inference.complexity.effective_parameters`.
@@ -192,6 +204,8 @@ class OneHotHMMGLM(FittedModel):
         n_lags: int = 5,
         n_basis: int | None = None,
         method: str = "em",
+        guide: str = "structured",
+        batch_size: int | None = None,
         bias: str = "per_state",
         self_history: str = "coupling",
         self_ridge: float | None = None,
@@ -217,6 +231,8 @@ class OneHotHMMGLM(FittedModel):
         self.n_lags = n_lags
         self.n_basis = n_basis
         self.method = method
+        self.guide = guide
+        self.batch_size = batch_size
         self.bias = bias
         self.self_history = self_history
         self.self_ridge = self_ridge
@@ -278,6 +294,10 @@ class OneHotHMMGLM(FittedModel):
     ) -> None:
         """Fit to some neurons; the others only serve as history."""
         check_settings(self.get_params())
+        if self.method == "vi" and not isinstance(neurons, slice):
+            raise InvalidInputError(
+                "method='vi' has one chain for all neurons; use method='em' for groups of them"
+            )
         self._modelled = neurons
         values = OBSERVATIONS[self.observation].values
         spikes = as_spikes(X, self.bin_size, values=values)
@@ -303,13 +323,29 @@ class OneHotHMMGLM(FittedModel):
         constant = float(np.nansum(base))
         with Monitor(constant, n_time_bins, self.progress) as monitor:
             problem = self._problem(packed, monitor)
-            learned = run_em(self.get_params(), problem, self._starts(problem, starts), monitor)
-        self.n_parameters_ = effective_parameters(problem, learned)
+            starting = self._starts(problem, starts)
+            reason = (self._by_em if self.method == "em" else self._by_vi)(
+                problem, starting, monitor
+            )
         self.log_likelihood_path_, self.objective_path_ = monitor.paths
         self.n_iter_ = len(self.log_likelihood_path_)
-        self.stop_reason_ = "interrupted" if monitor.interrupted else learned.reason
+        self.stop_reason_ = "interrupted" if monitor.interrupted else reason
         self.converged_ = self.stop_reason_ in ("converged", "no further increase")
-        self._keep(learned)
+
+    def _by_em(self, problem: Problem, starts: list[Params], monitor: Monitor) -> str:
+        learned = run_em(self.get_params(), problem, starts, monitor)
+        self.n_parameters_ = effective_parameters(problem, learned)
+        keep_learned(self, learned)
+        return learned.reason
+
+    def _by_vi(self, problem: Problem, starts: list[Params], monitor: Monitor) -> str:
+        # numpyro is heavy: only those who use it wait for it.
+        from onehotglm.estimator import variational
+
+        learned = run_em(self.get_params(), variational.short(problem), starts, monitor)
+        self.n_parameters_ = effective_parameters(problem, learned)
+        monitor.start_over()
+        return variational.refine(self, problem, learned, monitor)
 
     def _problem(self, packed: Packed, monitor: Callable[[EMState], bool]) -> Problem:
         n_neurons = len(self.mean_counts_)
@@ -380,47 +416,11 @@ class OneHotHMMGLM(FittedModel):
         ]
         return [start._replace(dispersion=problem.dispersion_centre) for start in starts]
 
-    def _keep(self, learned: Learned) -> None:
-        """Set the fitted attributes, states in order of occupancy."""
-        occupancy = np.asarray(learned.state.occupancy, float)
-        order = np.argsort(-occupancy, kind="stable")
-        params = learned.state.accepted
-        self.occupancy_ = occupancy[order]
-        self.bias_ = np.asarray(params.bias)[order]
-        self.weights_ = np.asarray(params.weights(len(self.basis_functions_)))[order]
-        self.transition_matrix_ = np.asarray(params.transition)[np.ix_(order, order)]
-        self.initial_proba_ = np.asarray(params.initial)[order]
-        self.dispersion_ = None
-        if params.dispersion is not None:
-            self.dispersion_ = np.asarray(params.dispersion)
-        self.connectivity_ = self._summed_over_lags(self.weights_)
-        self.neuron_sign_ = self.neuron_sign_proba_ = None
-        if learned.signs is not None:
-            self.neuron_sign_, self.neuron_sign_proba_ = learned.signs
-        keep_prior(self, learned.prior)
-        self.connection_type_ = self.connection_type_proba_ = None
-        self.shared_type_proba_ = self.shared_connectivity_ = None
-        if isinstance(learned.prior, priors.GaussianPrior):
-            self.shared_connectivity_ = self._summed_over_lags(learned.prior.mean)
-        elif learned.types is not None and learned.prior is not None:
-            self.connection_type_proba_ = learned.types.type_proba[order]
-            # A strength of exactly zero (the data want the other sign) is no connection.
-            most_probable = self.connection_type_proba_.argmax(-1) - 1
-            self.connection_type_ = np.where(self.weights_.any(-1), most_probable, 0)
-            self.shared_type_proba_ = learned.prior.type_proba
-            expected = priors.expected_weights(learned.prior)
-            self.shared_connectivity_ = self._summed_over_lags(expected)
-        if self.shared_connectivity_ is not None and self.self_history in ("per_state", "shared"):
-            own = np.eye(len(self.mean_counts_), dtype=bool)[self._modelled]
-            self.shared_connectivity_[own] = self.connectivity_.mean(0)[own]
-
-    def _summed_over_lags(self, weights: np.ndarray) -> np.ndarray:
-        return weights @ self.basis_functions_.sum(1)
-
     def _warn(self) -> None:
         if self.stop_reason_ == "max_iter":
             warnings.warn(
-                f"EM stopped after max_iter={self.max_iter} steps before it converged; raise "
+                f"{self.method.upper()} stopped after max_iter={self.max_iter} "
+                f"{'steps' if self.method == 'em' else 'blocks'} before it converged; raise "
                 "max_iter or tol",
                 ConvergenceWarning,
                 stacklevel=3,

@@ -38,6 +38,8 @@ VARIABLES: dict[str, tuple[str, ...]] = {
 }
 # fitted attributes that are single values
 SCALARS = ("bin_size", "n_parameters", "n_iter", "converged", "stop_reason")
+# before the names of the variables of a guide (`onehotglm.estimator.posterior`)
+_GUIDE = "guide_"
 
 _ATTRS = {
     "connectivity": {"units": "Δη per spike", "long_name": "coupling summed over lags"},
@@ -55,6 +57,9 @@ def to_dataset(model: "FittedModel") -> xr.Dataset:
         for name, value in fitted.items()
         if value is not None
     }
+    if model.guide_ is not None:
+        for name, value in model.guide_.variables.items():
+            variables[f"{_GUIDE}{name}"] = (value.dims, value.values, {})
     neurons = np.asarray(model.neuron_ids_)
     coords: dict[str, Any] = {
         "state": np.arange(model.n_states),
@@ -79,6 +84,12 @@ def from_dataset(model: "FittedModel", dataset: xr.Dataset) -> "FittedModel":
         setattr(model, f"{name}_", dataset[name].values if name in dataset else None)
     for name in SCALARS:
         setattr(model, f"{name}_", dataset.attrs[name])
+    guide = {
+        str(name).removeprefix(_GUIDE): value.variable
+        for name, value in dataset.data_vars.items()
+        if str(name).startswith(_GUIDE)
+    }
+    model.guide_ = xr.Dataset(guide) if guide else None
     model.neuron_ids_ = dataset["neuron"].values
     model.n_features_in_ = dataset.sizes["neuron"]
     return model
@@ -87,6 +98,7 @@ def from_dataset(model: "FittedModel", dataset: xr.Dataset) -> "FittedModel":
 def to_html(model: "FittedModel") -> str:
     """Describe a fit in a small table."""
     share = model.occupancy_ / model.occupancy_.sum()
+    unit = "EM steps" if model.guide_ is None else "blocks of variational steps"
     rows = {
         "states (share of the time)": ", ".join(
             f"{k}: {100 * part:.0f} %" for k, part in enumerate(share)
@@ -94,7 +106,7 @@ def to_html(model: "FittedModel") -> str:
         "neurons": str(len(model.neuron_ids_)),
         "prior, link, observation": f"{model.prior}, {model.link}, {model.observation}",
         "log-likelihood": f"{model.log_likelihood_path_[-1]:.4f} nats per bin",
-        "stopped": f"{model.stop_reason_} after {model.n_iter_} EM steps",
+        "stopped": f"{model.stop_reason_} after {model.n_iter_} {unit}",
     }
     if model.connection_type_ is not None:
         types = model.connection_type_

@@ -13,6 +13,7 @@ from onehotglm.kernels.observations import OBSERVATIONS, links_for
 PRIORS = ("none", "gaussian", "one-hot")
 # Parameters that say how a fit is run and kept; its result does not depend on them.
 RUN_ONLY = ("checkpoint", "resume")
+GUIDES = ("mean_field", "low_rank", "structured")
 # Multiply-adds of the exact information per EM step up to which it is taken.
 EXACT_LIMIT = 3e10
 
@@ -21,11 +22,19 @@ _CHOICES = {
     "link": tuple(ALL_LINKS),
     "observation": tuple(OBSERVATIONS),
     "basis": BASES,
-    "method": ("em",),
+    "method": ("em", "vi"),
+    "guide": GUIDES,
     "bias": ("per_state", "shared"),
     "resume": (True, False),
     "self_history": ("coupling", "per_state", "shared", "none"),
     "dtype": ("float32", "float64"),
+}
+# Values of options that method="vi" fits.
+_ONLY_EM = {
+    "observation": ("poisson", "bernoulli"),
+    "self_history": ("coupling", "none"),
+    "dale": (None,),
+    "checkpoint": (None,),
 }
 _COUNTS = {"n_states": 1, "n_lags": 1, "n_init": 1, "max_iter": 1}
 _NUMBERS = {"ridge": 0.0, "transition_concentration": 1.0, "stickiness": 0.0, "tol": 0.0}
@@ -59,6 +68,7 @@ def check_settings(parameters: dict[str, Any]) -> None:
     _check_signs(parameters["dale"])
     _check_self_ridge(parameters["self_ridge"], parameters["self_history"])
     _check_checkpoint(parameters["checkpoint"], parameters["resume"])
+    check_variational(parameters)
     n_basis = parameters["n_basis"]
     if n_basis is not None:
         if parameters["basis"] != "raised_cosine":
@@ -78,6 +88,39 @@ def _check_checkpoint(checkpoint: Any, resume: bool) -> None:
             raise InvalidInputError("resume=True needs the file to go on from: checkpoint=PATH")
     elif not isinstance(checkpoint, str | os.PathLike) or not os.fspath(checkpoint):
         raise InvalidInputError(f"checkpoint={checkpoint!r}; expected the path of a file, or None")
+
+
+def check_variational(parameters: dict[str, Any]) -> None:
+    """Options of variational inference, and those that it does not go with."""
+    size, method = parameters["batch_size"], parameters["method"]
+    if size is not None and (
+        isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1
+    ):
+        raise InvalidInputError(
+            f"batch_size={size!r}; expected None or an integer of at least 1 (sessions per step)"
+        )
+    if method != "vi":
+        return
+    for name, plain in _ONLY_EM.items():
+        value = parameters[name]
+        if not any(value is x or (isinstance(x, str) and value == x) for x in plain):
+            raise InvalidInputError(
+                f"{name}={value!r} is fitted by method='em' only; with method='vi' leave it at "
+                f"{' or '.join(map(repr, plain))}"
+            )
+    if parameters["prior"] == "none" and parameters["ridge"] == 0:
+        raise InvalidInputError(
+            "ridge=0 is no prior that method='vi' could draw from; take a ridge above 0"
+        )
+    n_basis = {"exponential": 1, "lags": parameters["n_lags"]}.get(
+        parameters["basis"], parameters["n_basis"] or min(parameters["n_lags"], 3)
+    )
+    if parameters["prior"] == "one-hot" and n_basis > 1:
+        raise InvalidInputError(
+            f"prior='one-hot' has one strength per connection under method='vi', but "
+            f"basis={parameters['basis']!r} has {n_basis} functions; use basis='exponential', "
+            "prior='gaussian' or method='em'"
+        )
 
 
 def _check_self_ridge(self_ridge: Any, self_history: str) -> None:

@@ -26,6 +26,11 @@ SLAB_MEAN_SD = 1.0
 SLAB_LOG_SD = (np.log(0.5), 0.35)
 # Weight of the overall type proportions in each connection's, in states.
 TYPE_PSEUDO_STATES = 0.5
+# Hyperpriors of quantities that EM takes from all connections together, and of which
+# variational inference needs a density: Dirichlet over the overall type proportions,
+# log-normal over the spread of state-constant couplings.
+TYPE_SHARE = (1.0, 3.0, 1.0)
+MEAN_LOG_SD = (np.log(0.5), 1.0)
 
 
 class WeightPenalty(NamedTuple):

@@ -225,8 +225,16 @@ def test_progress(fit, capsys, monkeypatch, progress):
     assert ("EM" in capsys.readouterr().err) is progress
 
 
-def test_method_is_em():
-    assert OneHotHMMGLM(method="em").method == "em"
+@pytest.mark.slow
+def test_method_guide_and_batch_size(fit, base, spikes):
+    variational = fit(method="vi", max_iter=3)
+    assert base.guide_ is None
+    assert differ(base, variational)
+    mean_field = fit(method="vi", max_iter=3, guide="mean_field")
+    assert "correlation" in variational.guide_
+    assert "correlation" not in mean_field.guide_
+    few = fit(method="vi", max_iter=3, guide="mean_field", batch_size=1)
+    assert not np.array_equal(few.weights_, mean_field.weights_)
 
 
 def test_cheap_information_ends_near_the_exact_fit(fit, base, monkeypatch, spikes):

@@ -21,7 +21,21 @@ def check(**changes):
         ({"link": "identity"}, "link='identity' with observation='poisson': its values cannot"),
         ({"observation": "bernoulli"}, "all be means of such data; choose one of 'sigmoid'"),
         ({"basis": "spline"}, "basis='spline'; choose one of 'exponential'"),
-        ({"method": "mcmc"}, "method='mcmc'; choose one of 'em'"),
+        ({"method": "mcmc"}, "method='mcmc'; choose one of 'em', 'vi'"),
+        ({"guide": "full"}, "guide='full'; choose one of 'mean_field', 'low_rank', 'structured'"),
+        ({"batch_size": 0}, "batch_size=0; expected None or an integer of at least 1"),
+        ({"batch_size": 1.5}, r"batch_size=1\.5; expected None or an integer"),
+        ({"method": "vi", "dale": "infer"}, "dale='infer' is fitted by method='em' only"),
+        (
+            {"method": "vi", "self_history": "shared"},
+            "self_history='shared' is fitted by method='em' only; with method='vi' leave it at "
+            "'coupling' or 'none'",
+        ),
+        ({"method": "vi", "ridge": 0, "prior": "none"}, "ridge=0 is no prior"),
+        (
+            {"method": "vi", "basis": "lags"},
+            "basis='lags' has 5 functions; use basis='exponential'",
+        ),
         ({"bias": "none"}, "bias='none'; choose one of 'per_state', 'shared'"),
         ({"self_history": "no"}, "self_history='no'; choose one of 'coupling', 'per_state'"),
         ({"dale": "guess"}, "dale='guess'; expected None, 'infer', or for every neuron -1"),
@@ -63,6 +77,7 @@ def test_bad_parameters(changes, message):
         {"dale": "infer"},
         {"dale": np.array([1, 0, -1])},
         {"self_history": "per_state", "self_ridge": 0},
+        {"method": "vi", "basis": "lags", "prior": "gaussian", "batch_size": 3},
         {"basis": "lags", "ridge": 0, "tol": 0, "transition_concentration": 1},
     ],
 )

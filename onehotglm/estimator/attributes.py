@@ -1,0 +1,70 @@
+"""From what inference found to the fitted attributes."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from onehotglm.estimator.learned_prior import keep_prior
+from onehotglm.inference.learning import Learned
+from onehotglm.model import priors
+from onehotglm.model.params import Params
+
+if TYPE_CHECKING:
+    from onehotglm.estimator.onehot_hmm_glm import OneHotHMMGLM
+
+
+def keep_params(model: "OneHotHMMGLM", params: Params, occupancy: np.ndarray) -> np.ndarray:
+    """Set the parameters, states in order of occupancy; what only some fits have becomes None.
+
+    Parameters
+    ----------
+    model : OneHotHMMGLM
+    params : Params
+    occupancy : array, shape (state,)
+        Expected number of bins in each state.
+
+    Returns
+    -------
+    int array, shape (state,)
+        The order.
+    """
+    order = np.argsort(-occupancy, kind="stable")
+    model.occupancy_ = occupancy[order]
+    model.bias_ = np.asarray(params.bias)[order]
+    model.weights_ = np.asarray(params.weights(len(model.basis_functions_)))[order]
+    model.transition_matrix_ = np.asarray(params.transition)[np.ix_(order, order)]
+    model.initial_proba_ = np.asarray(params.initial)[order]
+    model.dispersion_ = None if params.dispersion is None else np.asarray(params.dispersion)
+    model.connectivity_ = summed_over_lags(model, model.weights_)
+    model.neuron_sign_ = model.neuron_sign_proba_ = None
+    model.connection_type_ = model.connection_type_proba_ = None
+    model.shared_type_proba_ = model.shared_connectivity_ = None
+    model.guide_ = None
+    return order
+
+
+def keep_learned(model: "OneHotHMMGLM", learned: Learned) -> None:
+    """Set the fitted attributes from a fit by EM."""
+    state = learned.state
+    order = keep_params(model, state.accepted, np.asarray(state.occupancy, float))
+    if learned.signs is not None:
+        model.neuron_sign_, model.neuron_sign_proba_ = learned.signs
+    keep_prior(model, learned.prior)
+    if isinstance(learned.prior, priors.GaussianPrior):
+        model.shared_connectivity_ = summed_over_lags(model, learned.prior.mean)
+    elif learned.types is not None and learned.prior is not None:
+        model.connection_type_proba_ = learned.types.type_proba[order]
+        # A strength of exactly zero (the data want the other sign) is no connection.
+        most_probable = model.connection_type_proba_.argmax(-1) - 1
+        model.connection_type_ = np.where(model.weights_.any(-1), most_probable, 0)
+        model.shared_type_proba_ = learned.prior.type_proba
+        expected = priors.expected_weights(learned.prior)
+        model.shared_connectivity_ = summed_over_lags(model, expected)
+    if model.shared_connectivity_ is not None and model.self_history in ("per_state", "shared"):
+        own = np.eye(len(model.mean_counts_), dtype=bool)[model._modelled]
+        model.shared_connectivity_[own] = model.connectivity_.mean(0)[own]
+
+
+def summed_over_lags(model: "OneHotHMMGLM", weights: np.ndarray) -> np.ndarray:
+    """Couplings (..., post, pre) from weights (..., post, pre, basis)."""
+    return weights @ model.basis_functions_.sum(1)

@@ -1,0 +1,217 @@
+"""Variational inference as the estimator runs it: EM's fit, SVI, fitted attributes.
+
+The guide is kept as a labelled Dataset, ``guide_``; from it follow the posterior means
+(the fitted attributes), intervals and draws (`onehotglm.estimator.posterior`).
+"""
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from onehotglm.estimator import posterior
+from onehotglm.estimator.attributes import keep_params, summed_over_lags
+from onehotglm.estimator.learned_prior import keep_prior
+from onehotglm.inference import decode, guides, svi
+from onehotglm.inference.guides import GuideParams, Marginals
+from onehotglm.inference.learning import Learned, Problem
+from onehotglm.inference.likelihood import Emission
+from onehotglm.inference.minibatch import find_sessions, session_log_likelihoods
+from onehotglm.inference.svi import SVIConfig, Target
+from onehotglm.inference.warm_start import warm_start
+from onehotglm.model.couplings import GaussianCouplings, OneHotCouplings, SpikeSlabs
+from onehotglm.model.generative import Constants, Shape, prior_over_couplings
+from onehotglm.model.priors import GaussianPrior, OneHotPrior, expected_weights
+from onehotglm.model.transitions import TransitionPrior
+from onehotglm.random_state import jax_key, numpy_generator, spawn
+
+if TYPE_CHECKING:
+    from onehotglm.estimator.monitor import Monitor
+    from onehotglm.estimator.onehot_hmm_glm import OneHotHMMGLM
+
+# Without `batch_size` a step sees about so many bins.
+_BATCH_BINS = 20_000
+# The EM that variational inference starts from: its last digits do not matter.
+_EM_ITERATIONS, _EM_TOL = 50, 1e-5
+
+_CONNECTION = ("state", "post", "pre")
+_HYPER_DIMS: dict[str, tuple[str, ...]] = {
+    "mean_sd": ("basis",),
+    "variance": ("post", "pre", "basis"),
+    "type_share": ("type",),
+    "slab_mean": ("sign",),
+    "slab_sd": ("sign",),
+}
+
+
+def short(problem: Problem) -> Problem:
+    """Make a problem for the short EM that variational inference starts from."""
+    return problem._replace(
+        max_iter=min(problem.max_iter, _EM_ITERATIONS), tol=max(problem.tol, _EM_TOL)
+    )
+
+
+def refine(model: "OneHotHMMGLM", problem: Problem, learned: Learned, monitor: "Monitor") -> str:
+    """Maximise the bound, starting at EM's fit, and set the fitted attributes.
+
+    Parameters
+    ----------
+    model : OneHotHMMGLM
+        Gets the attributes.
+    problem : Problem
+        Not shortened.
+    learned : Learned
+        By the short EM.
+    monitor : Monitor
+
+    Returns
+    -------
+    str
+        Why it stopped.
+    """
+    rng, noise = spawn(numpy_generator(model.random_state), 2)
+    params, anchor = warm_start(problem, learned, model.guide, rng)
+    target, config = _target(model, problem, learned, anchor)
+    tol = jnp.asarray(problem.tol, problem.recording.counts.dtype)
+    state, reason = svi.run(
+        svi.init(params, jax_key(noise)),
+        partial(svi.step, target=target, tol=tol, config=config),
+        max_iter=problem.max_iter,
+        on_step=monitor.watch_bound,
+    )
+    _keep(model, state.mean, target, config)
+    return reason
+
+
+def _target(
+    model: "OneHotHMMGLM", problem: Problem, learned: Learned, anchor: Marginals
+) -> tuple[Target, SVIConfig]:
+    """Collect what is fitted, and what the compiled step depends on."""
+    recording, emission = problem.recording, emission_of(problem)
+    sessions = find_sessions(recording)
+    n_sessions, longest = len(sessions.length), int(np.max(sessions.length))
+    reference = session_log_likelihoods(
+        learned.state.accepted, recording, sessions, longest=longest, emission=emission
+    )
+    n_batch = _n_batch(model.batch_size, n_sessions, longest)
+    return (
+        Target(recording, sessions, constants_of(problem), anchor, reference),
+        SVIConfig(shape_of(model, problem), model.guide, emission, n_batch, longest),
+    )
+
+
+def emission_of(problem: Problem) -> Emission:
+    """Collect what the likelihood depends on beside arrays."""
+    return Emission(*(getattr(problem.config, x) for x in ("chunk_size", "link", "observation")))
+
+
+def constants_of(problem: Problem) -> Constants:
+    """Collect what the generative model is given."""
+    dtype = problem.recording.counts.dtype
+    return Constants(
+        jnp.asarray(problem.bias_mean, dtype),
+        jnp.asarray(problem.bias_precision, dtype),
+        jnp.asarray(problem.ridge, dtype),
+        jnp.asarray(np.repeat(problem.structure.free, problem.n_basis, axis=1)),
+        TransitionPrior(*(jnp.asarray(x, dtype) for x in problem.transition_prior)),
+    )
+
+
+def shape_of(model: "OneHotHMMGLM", problem: Problem) -> Shape:
+    """Collect what the compiled model depends on."""
+    return Shape(model.n_states, problem.n_basis, model.prior, model.bias == "shared")
+
+
+def _n_batch(batch_size: int | None, n_sessions: int, longest: int) -> int:
+    """Sessions per step."""
+    if batch_size is None:
+        batch_size = max(1, round(_BATCH_BINS / longest))
+        # Most of the sessions cost nearly as much as all, which have no sampling noise.
+        batch_size = n_sessions if 2 * batch_size > n_sessions else batch_size
+    return min(int(batch_size), n_sessions)
+
+
+def _keep(model: "OneHotHMMGLM", params: GuideParams, target: Target, config: SVIConfig) -> None:
+    """Set the guide, the posterior means and the learned prior, states by occupancy."""
+    guide = _label(params, target, config)
+    means = posterior.means(guide)
+    marginals = decode.smoothed(means, target.recording, **config.emission._asdict()).marginals
+    occupancy = np.asarray(marginals, float)[np.asarray(target.recording.modelled)].sum(0)
+    order = keep_params(model, means, occupancy)
+    guide = guide.isel(state=order, next_state=order)
+    prior = _learned_prior(guide, target, config)
+    keep_prior(model, prior)
+    model.guide_ = guide
+    free = np.asarray(target.constants.free).reshape(model.weights_.shape[1:])
+    if isinstance(prior, GaussianPrior):
+        model.shared_connectivity_ = summed_over_lags(model, np.where(free, prior.mean, 0.0))
+    elif isinstance(prior, OneHotPrior):
+        model.connection_type_proba_ = np.exp(guide["log_type_proba"].values)
+        model.connection_type_ = model.connection_type_proba_.argmax(-1) - 1
+        model.shared_type_proba_ = prior.type_proba
+        model.shared_connectivity_ = summed_over_lags(model, expected_weights(prior))
+
+
+def _learned_prior(
+    guide: xr.Dataset, target: Target, config: SVIConfig
+) -> GaussianPrior | OneHotPrior | None:
+    """Give what the states share, as EM's prior has it, at the centre of the posterior."""
+    free, dtype = target.constants.free, target.constants.bias_mean.dtype
+    hyper = {
+        name: posterior.hyper_centre(guide, name)
+        for name in _HYPER_DIMS
+        if name in guide or f"{name}_loc" in guide
+    }
+    arrays = {name: jnp.asarray(value, dtype) for name, value in hyper.items()}
+    if config.shape.prior == "gaussian":
+        arrays["variance"] = arrays["variance"].reshape(free.shape)
+    prior = prior_over_couplings(arrays, target.constants, config.shape)
+    if isinstance(prior, GaussianCouplings):
+        loc = jnp.asarray(guide["weight_loc"].values.reshape(-1, *free.shape))
+        mean = np.asarray(prior.shared_mean(loc), float).reshape(hyper["variance"].shape)
+        return GaussianPrior(mean, np.sqrt(hyper["variance"]), hyper["mean_sd"])
+    if isinstance(prior, OneHotCouplings):
+        types = jnp.exp(jnp.asarray(guide["log_type_proba"].values))
+        shared = np.asarray(prior.shared_type_proba(types), float)
+        proba = np.where(free[..., None], shared, [0.0, 1.0, 0.0])
+        return OneHotPrior(proba, hyper["slab_mean"][:, None], hyper["slab_sd"][:, None])
+    return None
+
+
+def _label(params: GuideParams, target: Target, config: SVIConfig) -> xr.Dataset:
+    """Label the guide as `onehotglm.estimator.posterior` describes it; states as they come."""
+    shape, free = config.shape, np.asarray(target.constants.free)
+    bias, weights = guides.absolute(params.marginals, target.anchor)
+    if shape.shared_bias:
+        bias = type(bias)(*(jnp.broadcast_to(x[:1], x.shape) for x in bias))
+    per_weight: tuple[str, ...] = (*_CONNECTION, "basis")
+    variables = {
+        "bias_loc": (("state", "neuron"), bias.loc),
+        "bias_scale": (("state", "neuron"), bias.scale),
+        "transition": (("state", "next_state"), np.exp(params.transition)),
+        "initial": (("state",), np.exp(params.initial)),
+    }
+    loc, scale = (np.where(free, x, 0.0) for x in (weights.loc, weights.scale))
+    if isinstance(weights, SpikeSlabs):
+        per_weight = ("sign", *per_weight)
+        absent = np.array([-np.inf, 0.0, -np.inf])
+        log_proba = np.where(free[..., None], weights.log_proba, absent).astype(scale.dtype)
+        variables["log_type_proba"] = ((*_CONNECTION, "type"), log_proba)
+        loc, scale = (np.asarray(x) for x in (weights.loc, weights.scale))
+    for name, array in (("weight_loc", loc), ("weight_scale", scale)):
+        pairs = np.reshape(array, (*array.shape[:-1], -1, shape.n_basis))
+        variables[name] = (per_weight, pairs)
+    if params.correlation is not None:
+        last = "factor" if config.guide == "low_rank" else "earlier_column"
+        variables["correlation"] = (("state", "post", "column", last), params.correlation)
+    for name, value in params.hyper.items():
+        if not isinstance(value, tuple):
+            variables[name] = (_HYPER_DIMS[name], np.exp(value))
+            continue
+        for suffix, array in zip(("loc", "log_scale"), value, strict=True):
+            if "post" in _HYPER_DIMS[name]:
+                array = np.reshape(array, (len(free), -1, shape.n_basis))
+            variables[f"{name}_{suffix}"] = (_HYPER_DIMS[name], array)
+    return xr.Dataset({name: (dims, np.asarray(x)) for name, (dims, x) in variables.items()})

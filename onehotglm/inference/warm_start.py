@@ -1,0 +1,122 @@
+"""From a fit by EM to the first guide of variational inference."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from onehotglm.inference.guides import RANK, GuideParams, Marginals
+from onehotglm.inference.learning import Learned, Problem
+from onehotglm.model.priors import GaussianPrior, OneHotPrior, TypePosterior
+
+# No type starts less probable than this part of even odds: it could not come back.
+_LEAST_TYPE = 3e-4
+_SMALLEST_SCALE = 1e-3
+
+
+def warm_start(
+    problem: Problem, learned: Learned, guide: str, rng: np.random.Generator
+) -> tuple[GuideParams, Marginals]:
+    """Guide with EM's modes and Laplace variances, and the anchor that it is relative to.
+
+    Parameters
+    ----------
+    problem : Problem
+    learned : Learned
+        By EM, on this problem.
+    guide : {"mean_field", "low_rank", "structured"}
+    rng : numpy Generator
+
+    Returns
+    -------
+    params : GuideParams
+    anchor : Marginals
+    """
+    covariance = _laplace_covariance(learned)
+    scale = np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1))
+    coefficients = np.asarray(learned.state.accepted.coefficients, float)
+    if learned.types is None:
+        loc, log_scale, logits = coefficients[..., 1:], np.log(scale[..., 1:]), None
+    else:
+        loc, log_scale, logits = _slabs(learned.types)
+    accepted, occupancy = learned.state.accepted, np.asarray(learned.state.occupancy, float)
+    concentration, stickiness = problem.transition_prior
+    rows = occupancy[:, None] * np.asarray(accepted.transition, float) + concentration
+    rows = rows + stickiness * np.eye(len(rows))
+    n_sessions = float(np.asarray(problem.recording.starts).sum())
+    first = n_sessions * np.asarray(accepted.initial, float) + concentration
+    dtype = problem.recording.counts.dtype
+
+    def given(tree: Any) -> Any:
+        return jax.tree.map(lambda x: jnp.asarray(x, dtype), tree)
+
+    loc, log_scale, logits = given((loc, log_scale, logits))
+    bias, bias_log_scale = given((coefficients[..., 0], np.log(scale[..., 0])))
+    zeros = (jnp.zeros_like(x) for x in (bias, bias_log_scale, loc, log_scale))
+    params = GuideParams(
+        marginals=Marginals(next(zeros), next(zeros), next(zeros), next(zeros), logits),
+        correlation=given(_correlation(guide, covariance, rng)),
+        transition=given(np.log(rows)),
+        initial=given(np.log(first)),
+        hyper=given(_hyper(learned.prior)),
+    )
+    return params, Marginals(bias, bias_log_scale, loc, log_scale, logits)
+
+
+def _laplace_covariance(learned: Learned) -> np.ndarray:
+    """Covariances of every regression given the states; what is held at zero decoupled."""
+    penalty = learned.penalty
+    blocks = []
+    for information, precision, free in zip(
+        learned.state.curvature.information, penalty.precision, penalty.free, strict=True
+    ):
+        free = np.asarray(free)
+        both = free[..., :, None] & free[..., None, :]
+        hessian = np.where(both, np.asarray(information, float), 0.0)
+        jitter = 1e-6 * np.trace(hessian, axis1=-2, axis2=-1)[:, None] / hessian.shape[-1] + 1e-8
+        diagonal = np.where(free, np.asarray(precision, float) + jitter, 1.0)
+        blocks.append(np.linalg.inv(hessian + diagonal[..., None] * np.eye(hessian.shape[-1])))
+    return np.stack(blocks)
+
+
+def _slabs(types: TypePosterior) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Location and log scale of both slabs (side, state, post, pre), and logits of types."""
+    mean = np.abs(types.mean[[0, 2], ..., 0])
+    variance = types.second_moment[[0, 2], ..., 0] - mean**2
+    scale = np.sqrt(np.maximum(variance, _SMALLEST_SCALE**2))
+    proba = (1 - _LEAST_TYPE) * types.type_proba + _LEAST_TYPE / 3
+    return mean, np.log(scale), np.log(proba)
+
+
+def _correlation(guide: str, covariance: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
+    if guide == "mean_field":
+        return None
+    if guide == "low_rank":
+        return 0.05 * rng.normal(size=(*covariance.shape[:-1], RANK))
+    scale = np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1))
+    factor = np.linalg.cholesky(covariance / (scale[..., :, None] * scale[..., None, :]))
+    return np.tril(factor / np.diagonal(factor, axis1=-2, axis2=-1)[..., None], -1)
+
+
+def _hyper(prior: GaussianPrior | OneHotPrior | None) -> dict:
+    """Hyperparameters at EM's values, with rough scales."""
+    if isinstance(prior, GaussianPrior):
+        log_variance = 2 * np.log(prior.sd).reshape(len(prior.sd), -1)
+        return {
+            "mean_sd": _around(np.log(prior.mean_sd), 0.1),
+            "variance": _around(log_variance, 0.5),
+        }
+    if isinstance(prior, OneHotPrior):
+        n_connections = np.prod(prior.type_proba.shape[:2])
+        share = prior.type_proba.mean((0, 1))
+        return {
+            "type_share": np.log(1.0 + n_connections * share),
+            "slab_mean": _around(prior.slab_mean[:, 0], 0.1),
+            "slab_sd": _around(np.log(prior.slab_sd[:, 0]), 0.2),
+        }
+    return {}
+
+
+def _around(loc: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    return loc, np.full_like(loc, np.log(scale))
