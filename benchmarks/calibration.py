@@ -1,6 +1,7 @@
 """Coverage of intervals of couplings, and reliability of type probabilities.
 
     python benchmarks/calibration.py --out results/calibration.csv --figure results/types.png
+    python benchmarks/calibration.py --methods vi --guides structured mean_field
 
 Every recording is drawn from the model's own prior (`draw`): hyperparameters are fixed, types and
 strengths are drawn per state as the prior says, spikes follow in closed loop.  Draws whose rates
@@ -9,7 +10,8 @@ couplings of all recordings whose true value lies in the interval; its own inter
 from resampling recordings.  An interval of a mixture with an atom at zero holds at least its
 level: `stated` is what the posterior says that it holds, and coverage should be that.
 
-`measure` takes any fitted posterior with intervals of its couplings, not only Laplace's.
+Laplace's intervals of fits by EM (states given, or uncertain) and those of variational fits are
+measured alike, on the same recordings.
 """
 
 import argparse
@@ -239,44 +241,54 @@ def plot(tables: dict[str, object], path: Path) -> None:
         plt.savefig(path, dpi=160)
 
 
-# ------------------------------------------------------------------------------- Laplace
+# -------------------------------------------------------------------------------- fitting
 
 
-def laplace(args: argparse.Namespace, prior: str, table: Table):
-    """Rows of one prior; type probabilities of the one-hot prior for the diagram."""
+def posteriors(args: argparse.Namespace, prior: str, truth):
+    """Name of every method, its model, and its intervals."""
     from onehotglm import OneHotHMMGLM
 
-    proba = {"fit": [], "given": [], "uncertain": []}
-    types = []
+    options = {"n_states": args.n_states, "prior": prior, "link": args.link, "ridge": RIDGE}
+    model = OneHotHMMGLM(**options, n_init=args.n_init, progress=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if "em" in args.methods:
+            model.fit(truth["spikes"])
+            for states in ("given", "uncertain"):
+                yield states, model, model.standard_errors(truth["spikes"], states, args.level)
+        for guide in args.guides if "vi" in args.methods else ():
+            model.set_params(method="vi", guide=guide).fit(truth["spikes"])
+            yield guide, model, model.posterior(args.level)
+
+
+def calibrate(args: argparse.Namespace, prior: str, table: Table):
+    """Rows of one prior; for the diagram, pairs of type probabilities and types by method."""
+    pairs = {}
     for seed in range(args.n_recordings):
         truth = draw(
             prior, seed, n_neurons=args.n_neurons, n_states=args.n_states,
             n_time_bins=args.n_time_bins, link=args.link,
         )  # fmt: skip
-        model = OneHotHMMGLM(
-            n_states=args.n_states, prior=prior, link=args.link, ridge=RIDGE, n_init=args.n_init,
-            progress=False,
-        )  # fmt: skip
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            model.fit(truth["spikes"])
-        types.append(truth["connection_type"].values)
-        for states in ("given", "uncertain"):
-            intervals = model.standard_errors(truth["spikes"], states, args.level)
+        types = truth["connection_type"].values
+        for name, model, intervals in posteriors(args, prior, truth):
             intervals, accuracy = matched(model, intervals, truth)
-            row = {"prior": prior, "seed": seed, "states": states, "accuracy": accuracy}
+            row = {"prior": prior, "seed": seed, "method": name, "accuracy": accuracy}
             table.add(row | measure(intervals, truth))
             if prior == "one-hot":
-                proba[states].append(intervals["connection_type_proba"].values)
-        if prior == "one-hot":
-            fit, _ = matched(model, model.to_dataset(), truth)
-            proba["fit"].append(fit["connection_type_proba"].values)
-    return proba, types
+                proba = intervals["connection_type_proba"].values
+                pairs.setdefault(name, []).append((proba, types))
+            if prior == "one-hot" and name == "given":
+                fit, _ = matched(model, model.to_dataset(), truth)
+                proba = fit["connection_type_proba"].values
+                pairs.setdefault("fit", []).append((proba, types))
+    return pairs
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--priors", type=lambda text: text.split(","), default=PRIORS)
+    parser.add_argument("--methods", nargs="+", choices=("em", "vi"), default=("em",))
+    parser.add_argument("--guides", nargs="+", default=("structured",), help="of --methods vi")
     parser.add_argument("--n-recordings", type=int, default=24)
     parser.add_argument("--n-neurons", type=int, default=6)
     parser.add_argument("--n-states", type=int, default=3)
@@ -292,18 +304,17 @@ def main() -> None:
     import pandas as pd
 
     table = Table(args.out)
+    pairs = {}
     for prior in args.priors:
-        found, kinds = laplace(args, prior, table)
-        if prior == "one-hot":
-            proba, types = found, kinds
+        pairs |= calibrate(args, prior, table)
     rows = pd.DataFrame(table.rows)
     print(f"\nmeans over {args.n_recordings} recordings, coverage with its interval of 95 %")
-    groups = rows.groupby(["prior", "states"], sort=False)
-    means = groups[[c for c in rows if c not in ("prior", "states", "seed")]].mean()
+    groups = rows.groupby(["prior", "method"], sort=False)
+    means = groups[[c for c in rows if c not in ("prior", "method", "seed")]].mean()
     bounds = groups["covered"].apply(lambda values: "{:.3f}-{:.3f}".format(*resampled(values)))
     print(means.round(3).assign(interval=bounds).to_string())
-    if "one-hot" in args.priors:
-        tables = {name: reliability(values, types) for name, values in proba.items()}
+    if pairs:
+        tables = {name: reliability(*zip(*found, strict=True)) for name, found in pairs.items()}
         for name, reliable in tables.items():
             print(
                 f"\ntype probabilities ({name}): calibration error "
