@@ -156,4 +156,4 @@ class Continuous(Reparam):
         normal = dist.Normal(0.0, 1.0).expand(fn.event_shape).to_event(3)
         type_proba = numpyro.sample("shared_type_proba", proba)
         noise = numpyro.sample(f"{name}_noise", normal)
-        return None, numpyro.deterministic(name, fn.from_noise(noise, type_proba))
+        return None, fn.from_noise(noise, type_proba)
