@@ -55,14 +55,12 @@ class PosteriorMethods:
         return summary(self, level).assign_coords(self._neuron_coords())
 
     @property
-    def posterior_(self) -> xr.Dataset:
-        """`posterior` with 90 % intervals."""
-        return self.posterior()
-
-    @property
     def elbo_path_(self) -> np.ndarray:
         """Evidence lower bound after every block of variational steps, nats per bin."""
-        self._check_variational("elbo_path_")
+        try:
+            self._check_variational("elbo_path_")
+        except InvalidInputError as error:  # hasattr is to say no
+            raise AttributeError(str(error)) from error
         return self.objective_path_
 
     def to_datatree(self, n_draws: int = 1000, random_state: RandomState = 0) -> xr.DataTree:

@@ -53,6 +53,7 @@ def test_rates_are_calibrated(fitted, spikes):
     np.testing.assert_allclose(rates.mean(("session", "time")), observed, rtol=0.1)
 
 
+@pytest.mark.slow
 def test_samples_have_the_rates_of_the_model(fitted):
     sample = fitted.sample(n_time_bins=2000, n_sessions=3, random_state=1)
     assert sample["spikes"].dims == ("session", "time", "neuron")

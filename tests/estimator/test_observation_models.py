@@ -62,6 +62,7 @@ def models():
     return get
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("observation", ONE_FAST)
 def test_truth_is_recovered(models, observation):
     data, model = models(observation)

@@ -73,6 +73,7 @@ def test_observation(fit, base):
     assert differ(base, wider)
 
 
+@pytest.mark.slow
 def test_basis_n_lags_and_n_basis(fit, base):
     np.testing.assert_array_equal(base.basis_functions_, make_basis("exponential", 5))
     lags = fit(basis="lags", n_lags=2)
@@ -192,6 +193,7 @@ def test_dtype(fit, base, spikes):
     np.testing.assert_allclose(double.score(spikes), base.score(spikes), rtol=0.02)
 
 
+@pytest.mark.slow
 def test_double_precision_stays_inside_the_model(fit, recwarn):
     import jax.numpy as jnp
 

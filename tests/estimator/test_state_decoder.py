@@ -39,6 +39,7 @@ def make_model(link="softplus", basis="raised_cosine", dtype="float64", **change
     for name in outputs.SCALARS:  # of the fit that there was not
         setattr(model, f"{name}_", 1)
     model.bin_size_, model.neuron_ids_ = BIN_SIZE, np.arange(N_NEURONS)
+    model.guide_ = None
     return model
 
 

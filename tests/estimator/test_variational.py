@@ -34,7 +34,7 @@ def test_posterior_of_the_one_hot_prior(vi, fitted, spikes, tmp_path):
         np.testing.assert_allclose(mean, getattr(vi, f"{name}_"), rtol=1e-5, atol=1e-6)
         assert (low <= high).all()
         assert (sd >= 0).all()
-    wide = vi.posterior_
+    wide = vi.posterior()
     assert (wide["bias_high"] >= posterior["bias_high"]).all()
     assert wide.attrs["level"] == 0.9
     np.testing.assert_array_equal(wide["post"], spikes["neuron"])
@@ -54,9 +54,11 @@ def test_posterior_of_the_one_hot_prior(vi, fitted, spikes, tmp_path):
 
 
 def test_only_variational_fits_have_a_posterior(fitted):
-    for ask in (fitted.posterior, fitted.to_datatree, lambda: fitted.elbo_path_):
+    for ask in (fitted.posterior, fitted.to_datatree):
         with pytest.raises(InvalidInputError, match="fit with method='vi'"):
             ask()
+    with pytest.raises(AttributeError, match="fit with method='vi'"):
+        _ = fitted.elbo_path_
 
 
 @pytest.mark.slow

@@ -231,6 +231,7 @@ def test_what_cannot_be_compared() -> None:
         recovery(truth, other, other["states"])
 
 
+@pytest.mark.slow
 def test_true_parameters_predict_and_decode_best() -> None:
     truth = simulate_population(
         n_neurons=10, n_sessions=2, n_time_bins=600, n_states=2, link="exp", rate_variation=1.0

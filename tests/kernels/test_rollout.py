@@ -63,6 +63,7 @@ def test_rates_equal_those_of_a_plain_loop_given_the_counts(float64, link, n_lea
         np.testing.assert_allclose(out.rates[r], expected, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_lead_in_changes_the_first_rates_and_silence_is_the_default():
     p = parameters()
     silent = sample(p)
@@ -82,6 +83,7 @@ def test_history_is_strictly_causal_and_as_long_as_the_basis():
     np.testing.assert_array_equal(draws[0].rates, draws[1].rates)  # four bins ago: out of reach
 
 
+@pytest.mark.slow
 def test_counts_are_calibrated_against_their_rates():
     out = sample(parameters(), n_sessions=40, n_time_bins=500)
     counts, rates = np.asarray(out.counts, float), np.asarray(out.rates, float)

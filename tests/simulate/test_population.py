@@ -38,6 +38,7 @@ def rates_of(simulation):
     return np.logaddexp(0, eta)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_family_fires_as_asked(kind):
     simulation = simulate_population(kind, mean_rate=6.0, random_state=1, **SMALL)
@@ -192,6 +193,7 @@ def test_spread_and_variation_of_rates():
     assert np.exp(log_rate).mean() / 0.02 == pytest.approx(8.0, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_dwell_times():
     simulation = simulate_population(n_sessions=20, n_time_bins=5000, dwell_time=[0.2, 0.4, 1.0])
     states = simulation["states"].values

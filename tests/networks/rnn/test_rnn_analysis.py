@@ -84,6 +84,7 @@ def test_noise_has_the_stated_norm_and_touches_nothing_else(what):
     np.testing.assert_array_equal(network.w_out, noisy.w_out)
 
 
+@pytest.mark.slow
 def test_strong_noise_on_weights_hurts(trained):
     curve = perturbation_curve(trained, "parity", 2, [0.0, 3.0], n_draws=3)
     assert curve["relative_accuracy"][0] == 1
@@ -101,6 +102,7 @@ def test_retraining_restores_an_ablated_network(trained):
     assert before < accuracy_at_end(state.model, "parity", 2)[0, 0] > 0.97
 
 
+@pytest.mark.slow
 def test_readout_alone_can_be_trained():
     curriculum = Curriculum("single", max_span=2, readout_only=True)
     network = make_rnn(8)

@@ -84,6 +84,7 @@ def test_delayed_match_is_learnt_by_each_cell(cell):
     assert run_curriculum(network, curriculum, n_steps=2000, optimiser=optimiser).span == 3
 
 
+@pytest.mark.slow
 def test_curriculum_ends_when_the_steps_are_used_up():
     run = run_curriculum(4, Curriculum(max_span=10), n_steps=200, steps_per_call=50)
     assert run.span == 1
@@ -98,6 +99,7 @@ def test_threshold_decides_when_the_span_grows():
     assert [stage.n_steps for stage in run.stages] == [10, 10]
 
 
+@pytest.mark.slow
 def test_heads_that_are_not_asked_stay():
     curriculum = Curriculum(max_span=5)
     network = make_rnn(8, n_heads=curriculum.n_heads)

@@ -43,6 +43,7 @@ def decoder(spikes):
     return RNNDecoder(**options).fit(spikes[:18])
 
 
+@pytest.mark.slow
 def test_decoder_beats_the_mean_rates(decoder, spikes):
     assert decoder.score(spikes[18:]) > 0.1
     assert decoder.stop_reason_ in ("held-out score", "n_steps")
@@ -138,6 +139,7 @@ def test_one_session_holds_out_its_end(spikes):
     assert np.isnan(decoder.connectivity_error_).all()
 
 
+@pytest.mark.slow
 def test_silent_neuron_is_predicted_silent(spikes):
     quiet = spikes[:5].copy(deep=True)
     quiet[..., 2] = 0

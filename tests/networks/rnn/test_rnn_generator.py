@@ -51,6 +51,7 @@ def test_spikes_travel_along_the_wiring():
     assert generator.connectivity.sel(post=1, pre=0) == pytest.approx(0.2)
 
 
+@pytest.mark.slow
 def test_activity_feeds_back_as_in_the_network():
     network = with_weights(3, [[0, 0, 0], [0.2, 0, 0], [0, 0, 0]])
     sample = RNNGenerator(network, feedback="activity").sample(1, 50)

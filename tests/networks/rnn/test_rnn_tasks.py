@@ -53,6 +53,7 @@ def test_bits_of_parity_have_one_probability_per_sequence_and_others_are_fair():
         assert means[task].var() == pytest.approx(0.25 / 257, rel=0.1)
 
 
+@pytest.mark.slow
 def test_accuracy_of_an_untrained_network_is_chance():
     network = make_rnn(8)
     assert accuracy_along(network, "parity", 6) == pytest.approx(0.5, abs=0.03)
