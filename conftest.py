@@ -5,6 +5,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 # Set before anything imports matplotlib or jax, and passed on to subprocesses.
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -28,3 +29,15 @@ def close_figures() -> Iterator[None]:
     yield
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close("all")
+
+
+@pytest.fixture(autouse=True)
+def release_compiled_functions() -> Iterator[None]:
+    """Drop compiled functions before the system's limit of memory maps (65,530) ends the process.
+
+    Every one holds several maps, and a test run compiles thousands.
+    """
+    yield
+    maps = Path("/proc/self/maps")
+    if "jax" in sys.modules and maps.exists() and maps.read_bytes().count(b"\n") > 30_000:
+        sys.modules["jax"].clear_caches()
