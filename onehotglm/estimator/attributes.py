@@ -1,16 +1,31 @@
-"""From what inference found to the fitted attributes."""
+"""From the data and what inference found to the fitted attributes."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
+import xarray as xr
 
 from onehotglm.estimator.learned_prior import keep_prior
+from onehotglm.estimator.scoring import mean_and_variance, mean_rates
 from onehotglm.inference.learning import Learned
+from onehotglm.kernels.observations import OBSERVATIONS
 from onehotglm.model import priors
 from onehotglm.model.params import Params
 
 if TYPE_CHECKING:
     from onehotglm.estimator.onehot_hmm_glm import OneHotHMMGLM
+
+
+def keep_moments(model: "OneHotHMMGLM", spikes: xr.DataArray) -> None:
+    """Set means and, where there is a dispersion, variances: baselines and starts."""
+    model.mean_counts_ = mean_rates(spikes).values * model.bin_size_
+    model.baseline_variance_ = None
+    dispersion = OBSERVATIONS[model.observation].dispersion
+    if dispersion is not None:
+        mean, variance = mean_and_variance(spikes)
+        if model._is_signal:
+            model.mean_counts_, variance = mean, dispersion.start(mean, variance)
+        model.baseline_variance_ = variance
 
 
 def keep_params(model: "OneHotHMMGLM", params: Params, occupancy: np.ndarray) -> np.ndarray:

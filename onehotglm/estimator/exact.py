@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 
 from onehotglm.estimator.monitor import Monitor
+from onehotglm.estimator.problem import make_problem
 from onehotglm.estimator.settings import check_variational
 from onehotglm.estimator.variational import constants_of, emission_of, shape_of
 from onehotglm.inference.nuts import sample_posterior
@@ -53,7 +54,7 @@ def nuts(
     check_variational(model.get_params() | {"method": "vi"})
     _, packed = model._input(X)
     with model._precision():
-        problem = model._problem(packed, Monitor(0.0, 1, progress=False))
+        problem = make_problem(model, packed, Monitor(0.0, 1, progress=False))
         start = model._params()
         if model.connection_type_ is not None:
             present = np.repeat(model.connection_type_ != 0, problem.n_basis, axis=-1)

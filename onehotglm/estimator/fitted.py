@@ -1,11 +1,8 @@
-"""What a fitted model does: decode, predict, score, sample, save, draw."""
+"""What a fitted model does: decode, predict, score, sample."""
 
-import os
 from contextlib import AbstractContextManager, nullcontext
 from copy import copy
-from html import escape
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,17 +12,16 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from onehotglm.errors import InvalidInputError
-from onehotglm.estimator import outputs
 from onehotglm.estimator.packing import Packed, pack, unpack
 from onehotglm.estimator.posterior_methods import PosteriorMethods
+from onehotglm.estimator.sampling import sample
 from onehotglm.estimator.scoring import score_bits
 from onehotglm.estimator.validate import as_spikes, check_neurons
 from onehotglm.inference import decode
 from onehotglm.inference.statistics import chunk_size
 from onehotglm.kernels.observations import OBSERVATIONS
-from onehotglm.kernels.rollout import rollout
 from onehotglm.model.params import Params, from_weights
-from onehotglm.random_state import RandomState, jax_key, numpy_generator
+from onehotglm.random_state import RandomState
 
 
 class FittedModel(PosteriorMethods, BaseEstimator):
@@ -267,49 +263,9 @@ class FittedModel(PosteriorMethods, BaseEstimator):
         """
         check_is_fitted(self)
         self._check_whole("sample")
-        with self._precision():
-            params = self._params()
-            out = rollout(
-                jax_key(numpy_generator(random_state)),
-                params.bias,
-                params.weights(len(self.basis_functions_)),
-                jnp.asarray(self.basis_functions_, params.bias.dtype),
-                params.transition,
-                params.initial,
-                link=self.link,
-                observation=self.observation,
-                dispersion=params.dispersion,
-                n_sessions=n_sessions,
-                n_time_bins=n_time_bins,
-            )
-        counts = np.asarray(out.counts)
-        if np.isnan(counts).any():
-            raise InvalidInputError(
-                "the sampled rates exploded: the fitted excitation feeds itself in closed loop; "
-                "sample shorter sessions or fit with a bounded link (sigmoid)"
-            )
-        dims = ("session", "time", "neuron")
-        return xr.Dataset(
-            {
-                "spikes": (dims, counts, {"bin_size": self.bin_size_, "units": self._data_unit}),
-                "states": (dims[:2], np.asarray(out.states)),
-                "rates": (dims, np.asarray(out.rates) / self._per_bin, {"units": self._rate_unit}),
-            },
-            {
-                "session": np.arange(n_sessions),
-                "time": np.arange(n_time_bins) * self.bin_size_,
-                "neuron": self.neuron_ids_,
-            },
-            {"bin_size": self.bin_size_, "link": self.link, "observation": self.observation},
-        )
+        return sample(self, n_time_bins, n_sessions, random_state)
 
-    # ------------------------------------------------------------- files, figures, display
-
-    def to_dataset(self) -> xr.Dataset:
-        """All fitted arrays, labelled, with the parameters as attributes."""
-        check_is_fitted(self)
-        self._check_whole("to_dataset")
-        return outputs.to_dataset(self)
+    # --------------------------------------------------------------------------- helpers
 
     def _check_whole(self, method: str) -> None:
         if not isinstance(self._modelled, slice):
@@ -317,53 +273,6 @@ class FittedModel(PosteriorMethods, BaseEstimator):
                 f"{method} needs a model of all neurons, but this is the chain of one group; "
                 "call it of the IndependentChains"
             )
-
-    def save(self, path: str | os.PathLike) -> Path:
-        """Write the fit as a netCDF file, see `onehotglm.io.checkpoint.save_dataset`."""
-        from onehotglm.io.checkpoint import save_dataset
-
-        dataset = self.to_dataset()
-        if not isinstance(self.random_state, int | np.integer | None):
-            dataset.attrs["random_state"] = None  # a generator's state is no result
-        return save_dataset(dataset, path, "fit")
-
-    @classmethod
-    def load(cls, path: str | os.PathLike) -> Self:
-        """Read a fit that `save` wrote.
-
-        Raises
-        ------
-        DataFileError
-            If the file is missing, damaged, not a fit, or of another format version.
-        """
-        from onehotglm.io.checkpoint import load_dataset
-
-        return outputs.from_dataset(cls(), load_dataset(path, "fit"))
-
-    def plot_connectivity(self, **options: Any) -> Any:
-        """Couplings per state beside the shared prior, see `onehotglm.plots.plot_connectivity`."""
-        from onehotglm.plots import plot_connectivity
-
-        return plot_connectivity(self.to_dataset(), **options)
-
-    def plot_states(self, X: Any, **options: Any) -> Any:
-        """Raster, posterior and states, see `onehotglm.plots.plot_states`."""
-        from onehotglm.plots import plot_states
-
-        spikes, _ = self._input(X)
-        states, posterior = self.predict_states(spikes), self.predict_proba(spikes)
-        return plot_states(spikes, states, posterior, **options)
-
-    def _repr_html_(self) -> str:
-        if not hasattr(self, "weights_"):
-            return f"<code>{escape(repr(self))}</code> (not fitted)"
-        return outputs.to_html(self)
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        # Notebooks ask for this first, and scikit-learn's would show its diagram.
-        return {"text/plain": repr(self), "text/html": self._repr_html_()}
-
-    # --------------------------------------------------------------------------- helpers
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

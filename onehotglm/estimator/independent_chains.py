@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from onehotglm.errors import InvalidInputError
+from onehotglm.estimator.fit_warnings import warn_of_fit
 from onehotglm.estimator.onehot_hmm_glm import OneHotHMMGLM
 from onehotglm.estimator.outputs import TYPES, VARIABLES
 from onehotglm.estimator.scoring import bits_per_spike, mean_rates
@@ -99,7 +100,7 @@ class IndependentChains(BaseEstimator):
         for label in self.group_labels_:
             chain = clone(self.model)
             chain._fit_neurons(spikes, np.flatnonzero(groups == label))
-            chain._warn()
+            warn_of_fit(chain)
             self.chains_.append(chain)
         self.bin_size_ = self.chains_[0].bin_size_
         self.neuron_ids_ = self.chains_[0].neuron_ids_

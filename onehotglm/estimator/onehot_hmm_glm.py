@@ -1,43 +1,30 @@
 """The estimator: a state-switching GLM with a learnable prior over couplings."""
 
 import os
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from onehotglm.errors import ConvergenceWarning, InvalidInputError
-from onehotglm.estimator.attributes import keep_learned
-from onehotglm.estimator.fitted import FittedModel
+from onehotglm.errors import InvalidInputError
+from onehotglm.estimator.attributes import keep_learned, keep_moments
+from onehotglm.estimator.fit_warnings import warn_of_fit
 from onehotglm.estimator.keeper import run_em
 from onehotglm.estimator.monitor import Monitor
-from onehotglm.estimator.packing import Packed
-from onehotglm.estimator.scoring import mean_and_variance, mean_rates
-from onehotglm.estimator.settings import affordable, check_settings, known_signs
+from onehotglm.estimator.presentation import PresentableModel
+from onehotglm.estimator.problem import make_problem, make_starts
+from onehotglm.estimator.settings import check_settings, known_signs
 from onehotglm.estimator.validate import as_spikes
 from onehotglm.inference.complexity import effective_parameters
-from onehotglm.inference.em import EMConfig, EMState
-from onehotglm.inference.init import initial_coefficients, sticky_chain
-from onehotglm.inference.learning import Problem, ridge_penalty
-from onehotglm.inference.newton import feasible
-from onehotglm.kernels.emissions import predictor_at
+from onehotglm.inference.learning import Problem
 from onehotglm.kernels.history import make_basis
 from onehotglm.kernels.observations import OBSERVATIONS
 from onehotglm.model.params import Params
-from onehotglm.model.structure import make_structure
-from onehotglm.model.transitions import TransitionPrior
-from onehotglm.random_state import RandomState, numpy_generator, spawn
-
-# Bias prior: the link's inverse of a neuron's mean rate, with this precision.
-_BIAS_PRECISION = 0.01
-# A state that holds less than this part of the bins is called empty.
-_EMPTY = 1e-3
+from onehotglm.random_state import RandomState
 
 
-class OneHotHMMGLM(FittedModel):
+class OneHotHMMGLM(PresentableModel):
     r"""Hidden brain states and the couplings between neurons in each of them.
 
     Spike counts x of session r, bin t and neuron n follow
@@ -286,7 +273,7 @@ class OneHotHMMGLM(FittedModel):
             If EM stopped at `max_iter`, or a state is empty.
         """
         self._fit_neurons(X, slice(None), starts)
-        self._warn()
+        warn_of_fit(self)
         return self
 
     def _fit_neurons(
@@ -314,7 +301,7 @@ class OneHotHMMGLM(FittedModel):
         n_neurons = spikes.sizes["neuron"]
         self.basis_functions_ = make_basis(self.basis, self.n_lags, self.n_basis)
         self.bin_size_ = float(spikes.attrs["bin_size"])
-        self._keep_moments(spikes)
+        keep_moments(self, spikes)
         self.neuron_ids_ = spikes["neuron"].values
         self.n_features_in_ = n_neurons
         packed = self._pack(spikes)
@@ -322,8 +309,8 @@ class OneHotHMMGLM(FittedModel):
         base = OBSERVATIONS[self.observation].log_base(packed.counts.astype(float))
         constant = float(np.nansum(base))
         with Monitor(constant, n_time_bins, self.progress) as monitor:
-            problem = self._problem(packed, monitor)
-            starting = self._starts(problem, starts)
+            problem = make_problem(self, packed, monitor)
+            starting = make_starts(self, problem, starts)
             reason = (self._by_em if self.method == "em" else self._by_vi)(
                 problem, starting, monitor
             )
@@ -346,97 +333,3 @@ class OneHotHMMGLM(FittedModel):
         self.n_parameters_ = effective_parameters(problem, learned)
         monitor.start_over()
         return variational.refine(self, problem, learned, monitor)
-
-    def _problem(self, packed: Packed, monitor: Callable[[EMState], bool]) -> Problem:
-        n_neurons = len(self.mean_counts_)
-        n_columns = 1 + n_neurons * len(self.basis_functions_)
-        n_modelled = packed.counts.shape[1]
-        exact = affordable(len(packed.position), self.n_states, n_modelled, n_columns)
-        structure = make_structure(
-            n_neurons,
-            len(self.basis_functions_),
-            self.n_states,
-            neurons=self._modelled,
-            self_history=self.self_history,
-            own_precision=self.ridge if self.self_ridge is None else self.self_ridge,
-            shared_bias=self.bias == "shared",
-            dale=known_signs(self.dale, n_neurons),
-        )
-        if self.prior != "one-hot" and structure.dale is not None:
-            structure = structure.with_sign(structure.dale)
-        return Problem(
-            recording=packed.recording,
-            config=EMConfig(self._chunk_size, self.link, exact, self.observation),
-            transition_prior=TransitionPrior(self.transition_concentration, self.stickiness),
-            bias_mean=predictor_at(self.mean_counts_[self._modelled], self.link).astype(float),
-            bias_precision=_BIAS_PRECISION,
-            ridge=self.ridge,
-            structure=structure,
-            max_iter=self.max_iter,
-            tol=self.tol,
-            on_step=monitor,
-            dispersion_centre=self._dispersion_centre(),
-        )
-
-    def _dispersion_centre(self) -> jnp.ndarray | None:
-        dispersion = OBSERVATIONS[self.observation].dispersion
-        if dispersion is None or self.baseline_variance_ is None:
-            return None
-        start = dispersion.start(self.mean_counts_, self.baseline_variance_)[self._modelled]
-        return jnp.asarray(start, self.dtype)
-
-    def _keep_moments(self, spikes: xr.DataArray) -> None:
-        """Means and, where there is a dispersion, variances: baselines and starts."""
-        self.mean_counts_ = mean_rates(spikes).values * self.bin_size_
-        self.baseline_variance_ = None
-        dispersion = OBSERVATIONS[self.observation].dispersion
-        if dispersion is not None:
-            mean, variance = mean_and_variance(spikes)
-            if self._is_signal:
-                self.mean_counts_, variance = mean, dispersion.start(mean, variance)
-            self.baseline_variance_ = variance
-
-    def _starts(self, problem: Problem, given: Sequence[Params]) -> list[Params]:
-        """Make starting points that differ in small random weights, and add those given."""
-        n_columns = 1 + len(self.mean_counts_) * problem.n_basis
-        penalty = ridge_penalty(problem, self.n_states)
-        for start in given:
-            if start.coefficients.shape != penalty.mean.shape:
-                raise InvalidInputError(
-                    f"a start has the shape {start.coefficients.shape} (state, neuron, column); "
-                    f"expected {penalty.mean.shape}"
-                )
-        points: list[tuple[Any, ...]] = []
-        for rng in spawn(numpy_generator(self.random_state), self.n_init):
-            coefficients = initial_coefficients(rng, problem.bias_mean, n_columns, self.n_states)
-            points.append((coefficients, *sticky_chain(self.n_states)))
-        starts = [
-            Params(*(jnp.asarray(x, self.dtype) for x in (feasible(weights, penalty), *chain[:2])))
-            for weights, *chain in [*points, *given]
-        ]
-        return [start._replace(dispersion=problem.dispersion_centre) for start in starts]
-
-    def _warn(self) -> None:
-        if self.stop_reason_ == "max_iter":
-            warnings.warn(
-                f"{self.method.upper()} stopped after max_iter={self.max_iter} "
-                f"{'steps' if self.method == 'em' else 'blocks'} before it converged; raise "
-                "max_iter or tol",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
-        elif self.stop_reason_ == "max_rounds":
-            warnings.warn(
-                "the prior was still moving when its learning was cut off; read small "
-                "differences between connections with care",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
-        empty = np.flatnonzero(self.occupancy_ < _EMPTY * self.occupancy_.sum())
-        if empty.size:
-            warnings.warn(
-                f"states {empty.tolist()} are empty; the data do not call for "
-                f"n_states={self.n_states}, so fit fewer",
-                ConvergenceWarning,
-                stacklevel=3,
-            )

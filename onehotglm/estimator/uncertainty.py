@@ -11,6 +11,7 @@ from onehotglm.errors import InvalidInputError
 from onehotglm.estimator.learned_prior import prior_of
 from onehotglm.estimator.outputs import TYPES
 from onehotglm.estimator.packing import Packed
+from onehotglm.estimator.problem import make_problem
 from onehotglm.estimator.scoring import mean_rates
 from onehotglm.inference.intervals import mixture_interval, normal_interval, positive_quantile
 from onehotglm.inference.laplace import Floats
@@ -67,7 +68,7 @@ def standard_errors(model: "OneHotHMMGLM", packed: Packed, states: str, level: f
     """Compute what `FittedModel.standard_errors` returns; `packed` in float64."""
     from tqdm.auto import tqdm
 
-    problem = model._problem(packed, lambda _: False)
+    problem = make_problem(model, packed, lambda _: False)
     arrays = (model.bias_, model.weights_, model.transition_matrix_, model.initial_proba_)
     params = from_weights(*(jnp.asarray(x, jnp.float64) for x in arrays))
     signs = None

@@ -7,6 +7,7 @@ import pytest
 from sklearn.base import clone
 
 from onehotglm import ConvergenceWarning, InvalidInputError, OneHotHMMGLM
+from onehotglm.estimator.fit_warnings import warn_of_fit
 from onehotglm.estimator.monitor import Monitor
 from tests.estimator.conftest import BIN_SIZE, N_NEURONS, N_TIME, quick_fit as fit
 
@@ -51,7 +52,7 @@ def test_more_states_than_the_data_call_for(fitted):
     model.__dict__.update(fitted.__dict__)
     model.occupancy_ = np.array([900.0, 0.5])
     with pytest.warns(ConvergenceWarning, match=r"states \[1\] are empty.*fit fewer"):
-        model._warn()
+        warn_of_fit(model)
 
 
 def test_too_many_states_are_refused():
