@@ -4,9 +4,7 @@
     python benchmarks/rnn_measures.py --out DIR    # measures, ten minutes
     python benchmarks/rnn_claims.py --out DIR      # prints the table
 
-Every number is a mean over seeds with its 95 % interval (Student's t).  A claim about a
-difference holds if the interval lies on the claimed side of zero, does not hold if it lies
-on the other side, and is undecided here otherwise.  "Constant" means within 5 %.
+How numbers become verdicts: benchmarks/verdicts.py.  "Constant" means within 5 %.
 """
 
 import argparse
@@ -14,39 +12,14 @@ import json
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from rnn_measures import LONGER_BY, MATCHED_SPAN, READOUT_STEPS, TRAINING_STEPS
 from rnn_runs import all_runs
-from scipy import stats
+from verdicts import Interval, interval, show, verdict_above_zero
 
 CONSTANT = 0.05
 TASK_NAMES = {"parity": "N-parity", "dms": "N-DMS"}
-
-
-class Interval(NamedTuple):
-    """Mean over seeds and its 95 % interval."""
-
-    mean: float
-    low: float
-    high: float
-    n: int
-
-    def __str__(self) -> str:
-        return f"{self.mean:+.4g} [{self.low:+.4g}, {self.high:+.4g}] (n={self.n})"
-
-
-def interval(values: list[float]) -> Interval:
-    n, mean = len(values), float(np.mean(values))
-    half = stats.t.ppf(0.975, n - 1) * stats.sem(values) if n > 1 else np.inf
-    return Interval(mean, mean - half, mean + half, n)
-
-
-def verdict_above_zero(found: Interval) -> str:
-    if found.low > 0:
-        return "holds"
-    return "does not hold" if found.high < 0 else "undecided here"
 
 
 def verdict_constant(found: Interval) -> str:
@@ -98,13 +71,6 @@ def changes(
         first, last = path[min(path)], path[max(path) if until is None else until]
         ends.append((last - first) / (first if relative else 1))
     return interval(ends) if ends else None
-
-
-def show(label: str, found: Interval | None, verdict: Callable[[Interval], str] | None) -> None:
-    if found is None:
-        print(f"  {label:<58} not measured")
-        return
-    print(f"  {label:<58} {found}" + (f"  -> {verdict(found)}" if verdict else ""))
 
 
 def show_reach(found: dict[str, dict]) -> None:

@@ -1,0 +1,244 @@
+"""Measure the models of text that benchmarks/language_runs.py trained, one JSON per run.
+
+    python benchmarks/language_measures.py [--sizes ...] [--steps ...]
+
+For every model: the held-out loss by how much of the window has been read, a sample, and
+the share of its words that the training text knows.  For BDH also, beside the network
+before training: active neurons per level, the graph of the neurons at two densities, and
+how selective single synapses are for a speaker's name and for a word.  The options are
+those of the training, as they name the runs.
+"""
+
+import argparse
+import json
+import re
+import time
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+from language_runs import (
+    Run,
+    Task,
+    add_plan_options,
+    fresh_state,
+    planned_runs,
+    read_history,
+    read_task,
+    trained_model,
+)
+from scipy import stats
+
+from onehotglm.networks.bdh import (
+    BDH,
+    graph_statistics,
+    mark_concept,
+    neuron_graph,
+    strongest_edges,
+    synapse_selectivity,
+)
+from onehotglm.networks.language import LanguageModel, generate
+from onehotglm.networks.text import Text
+
+EDGES_PER_NEURON = (4, 16)
+N_NULL = 5
+CONCEPTS = {"speaker": "PETRUCHIO", "word": " with"}
+STRETCH = 8192  # bytes: one to choose synapses from, the next to judge them by
+LEVEL = 2  # of 0 to 3; at level 0 activity depends on the last byte alone
+N_SHUFFLES = 39
+N_PARTS = 4  # of the window
+N_SAMPLES = 32
+PROMPTS = {
+    "shakespeare": b"\nROMEO:\n",
+    "multi30k": b"A man is riding a bicycle.\t",
+}
+WORD = re.compile(rb"[A-Za-z]+(?:'[a-z]+)?")
+
+
+def windows_of(text: Text, window: int) -> np.ndarray:
+    """Windows that do not overlap, (window, place)."""
+    n_windows = (len(text.tokens) - 1) // window
+    places = np.arange(n_windows)[:, None] * window + np.arange(window + 1)
+    return text.tokens[places].astype(np.int32)
+
+
+def loss_by_place(model: LanguageModel, task: Task) -> list[float]:
+    """Nats per byte in each part of the window: how much the bytes before it help."""
+    total = np.zeros(task.window)
+    windows = windows_of(task.test, task.window)
+    for batch in np.array_split(windows, -(-len(windows) // 32)):
+        logits = np.asarray(model.logits(jnp.asarray(batch[:, :-1])), float)
+        chosen = np.take_along_axis(logits, batch[:, 1:, None], axis=-1)[..., 0]
+        total += (np.logaddexp.reduce(logits, axis=-1) - chosen).sum(axis=0)
+    return (total / len(windows)).reshape(N_PARTS, -1).mean(axis=1).tolist()
+
+
+def write(model: LanguageModel, task_name: str, task: Task) -> tuple[str, float]:
+    """One sample, and the share of the words in many that the training text knows."""
+    prompt = np.tile(np.frombuffer(PROMPTS[task_name], np.uint8), (N_SAMPLES, 1))
+    # As long as the transformer's learned positions allow.
+    n_tokens = task.window - prompt.shape[1]
+    written = generate(model, prompt, n_tokens, temperature=0.8).astype(np.uint8)
+    return bytes(written[0]).decode(errors="replace"), known_words(written, task.train)
+
+
+def known_words(written: np.ndarray, text: Text) -> float:
+    """Share of words of at least three letters that occur in a text."""
+    known = set(WORD.findall(bytes(text.tokens)))
+    # The last word of a sample may be cut off.
+    words = [word for row in written for word in WORD.findall(bytes(row))[:-1] if len(word) > 2]
+    return sum(word in known for word in words) / max(len(words), 1)
+
+
+def scrambled_words(task: Task) -> float:
+    """Share of known words in bytes that are drawn as often as in the text, without order."""
+    rng = np.random.default_rng(0)
+    return known_words(rng.choice(task.train.tokens, (N_SAMPLES, task.window)), task.train)
+
+
+def active_share(model: BDH, task: Task) -> dict[str, list[float]]:
+    """Share of active neurons per level: x alone, and the output x y."""
+    _, neurons = model.activity(jnp.asarray(windows_of(task.test, task.window)[:32, :-1]))
+    active = {"x": neurons.x > 0, "output": (neurons.x > 0) & (neurons.y > 0)}
+    return {name: np.asarray(a).mean(axis=(1, 2, 3, 4)).tolist() for name, a in active.items()}
+
+
+def graph_measures(model: BDH) -> dict[int, dict[str, float]]:
+    """Modularity and degree tail of the strongest edges, by edges per neuron."""
+    graph = neuron_graph(model)
+    found = {}
+    for density in EDGES_PER_NEURON:
+        kept = strongest_edges(graph, density * model.n_neurons)
+        measured = graph_statistics(kept, n_null=N_NULL)
+        degrees = (measured["degree_in"] + measured["degree_out"]).values
+        found[density] = {
+            "modularity": float(measured["modularity"]),
+            "null_modularity": float(measured["null_modularity"].mean()),
+            "tail_ratio": float(measured["log_likelihood_ratio"]),
+            "tail_exponent": float(measured["exponent"]),
+            "largest_over_mean_degree": float(degrees.max() / degrees.mean()),
+        }
+    return found
+
+
+def hebbian_factors(model: BDH, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Drive (head, time, post) and activity (head, time, pre), whose product is a change."""
+    features, neurons = model.activity(jnp.asarray(tokens[None], jnp.int32))
+    drive = jnp.einsum("td,hdn->htn", features[LEVEL, 0], model.core.encoder_y)
+    return np.asarray(drive), np.asarray(neurons.x[LEVEL, :, 0])
+
+
+def most_selective(
+    drive: np.ndarray, activity: np.ndarray, labels: np.ndarray, others: np.ndarray
+) -> tuple[int, int, int]:
+    """Head, post and pre of the synapse with the largest t of some tokens against others."""
+    largest = []
+    for d, a in zip(drive, activity, strict=True):
+        changes = [d[chosen][:, :, None] * a[chosen][:, None, :] for chosen in (labels, others)]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            t = stats.ttest_ind(*changes, equal_var=False).statistic
+        largest.append(np.where(np.isfinite(t), t, -np.inf))
+    return tuple(int(i) for i in np.unravel_index(np.argmax(largest), np.shape(largest)))
+
+
+def ranked_above(values: np.ndarray, labels: np.ndarray, others: np.ndarray) -> float:
+    """Probability that a labelled value is above another one (area under the ROC curve)."""
+    n_pairs = labels.sum() * others.sum()
+    return float(stats.mannwhitneyu(values[labels], values[others]).statistic / n_pairs)
+
+
+def concept_measures(model: BDH, task: Task, concept: str) -> dict[str, float]:
+    """How selective the best synapse of all heads is, and whether that holds in new text.
+
+    In the new text changes at the end of the word are compared with those at all other
+    tokens, and with those at the same letter in other words: a synapse for the letter
+    alone scores 1/2 there.  Chosen by the second comparison, another synapse is the best.
+    """
+    known, new = (task.validation.tokens[k * STRETCH :][:STRETCH] for k in (0, 1))
+    heads = [
+        synapse_selectivity(
+            model,
+            known,
+            mark_concept(bytes(known), concept),
+            level=LEVEL,
+            head=head,
+            n_shuffles=N_SHUFFLES,
+        )
+        for head in range(len(model.core.decoder))
+    ]
+    best = int(np.argmax([found["selectivity"].max() for found in heads]))
+    found = heads[best]
+    chosen = {"": (best, int(found["best_post"]), int(found["best_pre"]))}
+    chosen["_contrast"] = most_selective(
+        *hebbian_factors(model, known), *concept_and_same_letter(known, concept)
+    )
+    labels, same_letter = concept_and_same_letter(new, concept)
+    drive, activity = hebbian_factors(model, new)
+    measured = {
+        "largest_t": float(found["selectivity"].max()),
+        "shuffled_largest_t": float(np.mean([head["shuffled_maximum"].mean() for head in heads])),
+        "p_value": float(found["p_value"]),
+    }
+    for name, (head, post, pre) in chosen.items():
+        changes = drive[head, :, post] * activity[head, :, pre]
+        measured[f"new_text{name}"] = ranked_above(changes, labels, ~labels)
+        measured[f"new_text_same_letter{name}"] = ranked_above(changes, labels, same_letter)
+    return measured
+
+
+def concept_and_same_letter(tokens: np.ndarray, concept: str) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens at which a word is complete, and those of its last letter in other words."""
+    labels = mark_concept(bytes(tokens), concept)
+    return labels, (tokens == ord(concept[-1])) & ~labels
+
+
+def measure_bdh(model: BDH, task: Task, synapses: bool) -> dict:
+    """Everything that only BDH is asked."""
+    found = {"active": active_share(model, task), "graph": graph_measures(model)}
+    if synapses:
+        found["concepts"] = {
+            name: concept_measures(model, task, concept) for name, concept in CONCEPTS.items()
+        }
+    return found
+
+
+def measure_run(run: Run, out: Path, n_steps: int, middle: str) -> dict:
+    """Measures of one run after one round."""
+    task, model = read_task(run.task), trained_model(out, run, n_steps)
+    found: dict = {"run": run._asdict()}
+    found["sample"], found["known_words"] = write(model, run.task, task)
+    if run.task != "shakespeare":
+        return found
+    found["loss_by_place"] = loss_by_place(model, task)
+    found["scrambled_words"] = scrambled_words(task)
+    if isinstance(model, BDH):
+        # Synapses are looked at in one size: their number grows with the neurons' square.
+        synapses = run.size == middle
+        found["trained"] = measure_bdh(model, task, synapses)
+        found["untrained"] = measure_bdh(fresh_state(run).model, task, synapses)
+    return found
+
+
+def measures_path(out: Path, run: Run, n_steps: int) -> Path:
+    """Where the measures of a run are kept."""
+    return out / run.name / f"measures_{n_steps:05d}.json"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    add_plan_options(parser)
+    options = parser.parse_args()
+    middle = options.sizes[len(options.sizes) // 2]
+    for n_steps in options.steps:
+        for run in planned_runs(options.out, options.sizes, options.steps[0], options.seeds):
+            path = measures_path(options.out, run, n_steps)
+            finished = str(n_steps) in read_history(options.out, run)["held_out"]
+            if path.exists() or not finished:
+                continue
+            start = time.time()
+            path.write_text(json.dumps(measure_run(run, options.out, n_steps, middle), indent=1))
+            print(f"{run.name}, {n_steps} steps: {time.time() - start:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
