@@ -9,7 +9,6 @@ how selective single synapses are for a speaker's name and for a word.  The opti
 those of the training, as they name the runs.
 """
 
-import argparse
 import json
 import re
 import time
@@ -18,11 +17,12 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 from language_runs import (
+    Plan,
     Run,
     Task,
-    add_plan_options,
     fresh_state,
-    planned_runs,
+    plan_of,
+    plan_parser,
     read_history,
     read_task,
     trained_model,
@@ -131,13 +131,17 @@ def hebbian_factors(model: BDH, tokens: np.ndarray) -> tuple[np.ndarray, np.ndar
 def most_selective(
     drive: np.ndarray, activity: np.ndarray, labels: np.ndarray, others: np.ndarray
 ) -> tuple[int, int, int]:
-    """Head, post and pre of the synapse with the largest t of some tokens against others."""
+    """Head, post and pre of the synapse with the largest t of some tokens against others.
+
+    Of those that grow at these tokens: others may just shrink less.
+    """
     largest = []
     for d, a in zip(drive, activity, strict=True):
         changes = [d[chosen][:, :, None] * a[chosen][:, None, :] for chosen in (labels, others)]
         with np.errstate(invalid="ignore", divide="ignore"):
             t = stats.ttest_ind(*changes, equal_var=False).statistic
-        largest.append(np.where(np.isfinite(t), t, -np.inf))
+        grows = np.isfinite(t) & (changes[0].mean(axis=0) > 0)
+        largest.append(np.where(grows, t, -np.inf))
     return tuple(int(i) for i in np.unravel_index(np.argmax(largest), np.shape(largest)))
 
 
@@ -202,9 +206,9 @@ def measure_bdh(model: BDH, task: Task, synapses: bool) -> dict:
     return found
 
 
-def measure_run(run: Run, out: Path, n_steps: int, middle: str) -> dict:
+def measure_run(run: Run, plan: Plan, n_steps: int) -> dict:
     """Measures of one run after one round."""
-    task, model = read_task(run.task), trained_model(out, run, n_steps)
+    task, model = read_task(run.task), trained_model(plan.out, run, n_steps)
     found: dict = {"run": run._asdict()}
     found["sample"], found["known_words"] = write(model, run.task, task)
     if run.task != "shakespeare":
@@ -213,7 +217,7 @@ def measure_run(run: Run, out: Path, n_steps: int, middle: str) -> dict:
     found["scrambled_words"] = scrambled_words(task)
     if isinstance(model, BDH):
         # Synapses are looked at in one size: their number grows with the neurons' square.
-        synapses = run.size == middle
+        synapses = run.size == plan.middle
         found["trained"] = measure_bdh(model, task, synapses)
         found["untrained"] = measure_bdh(fresh_state(run).model, task, synapses)
     return found
@@ -225,18 +229,15 @@ def measures_path(out: Path, run: Run, n_steps: int) -> Path:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    add_plan_options(parser)
-    options = parser.parse_args()
-    middle = options.sizes[len(options.sizes) // 2]
-    for n_steps in options.steps:
-        for run in planned_runs(options.out, options.sizes, options.steps[0], options.seeds):
-            path = measures_path(options.out, run, n_steps)
-            finished = str(n_steps) in read_history(options.out, run)["held_out"]
+    plan = plan_of(plan_parser("Measure models of text.").parse_args())
+    for n_steps in plan.steps:
+        for run in plan.runs():
+            path = measures_path(plan.out, run, n_steps)
+            finished = str(n_steps) in read_history(plan.out, run)["held_out"]
             if path.exists() or not finished:
                 continue
             start = time.time()
-            path.write_text(json.dumps(measure_run(run, options.out, n_steps, middle), indent=1))
+            path.write_text(json.dumps(measure_run(run, plan, n_steps), indent=1))
             print(f"{run.name}, {n_steps} steps: {time.time() - start:.0f} s", flush=True)
 
 

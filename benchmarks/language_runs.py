@@ -5,7 +5,8 @@
 
 BDH, a transformer in the manner of GPT-2 and AstroSNN have as many parameters and see the
 same windows in the same order; the learning rate of each, at each size, is the best of the
-same four values by the validation loss of seed 0 after the first round.  AstroSNN also
+same four values by the validation loss of seed 0 after the first round.  At the largest
+size only two are tried: the best of the size below, and the next lower one.  AstroSNN also
 runs without astrocytes: with as many neurons ("no_astrocyte") and with as many parameters
 ("lif").
 
@@ -25,7 +26,7 @@ os.environ.setdefault(
 import argparse
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -224,71 +225,94 @@ def write_history(folder: Path, history: dict) -> None:
     partial.replace(folder / "history.json")
 
 
-def tuning_runs(model: str, size: str) -> list[Run]:
-    """List the runs among which the learning rate of a model is chosen."""
-    return [Run("shakespeare", model, size, 0, rate) for rate in RATES]
+class Plan(NamedTuple):
+    """Which runs there are."""
+
+    out: Path
+    sizes: list[str]
+    steps: list[int]
+    seeds: int
+
+    @property
+    def middle(self) -> str:
+        """Size at which ablations, translation and synapses are looked at."""
+        return self.sizes[len(self.sizes) // 2]
+
+    def kinds(self) -> list[tuple[str, str]]:
+        """Models and sizes that are tuned."""
+        kinds = [(model, size) for size in self.sizes for model in MODELS]
+        return kinds + [(model, self.middle) for model in ABLATIONS]
+
+    def rates(self, model: str, size: str) -> tuple[float, ...]:
+        """List the learning rates that are tried; none while that of the size below is open."""
+        if size != self.sizes[-1] or len(self.sizes) == 1:
+            return RATES
+        below = self.best_rate(model, self.sizes[-2])
+        at = RATES.index(below) if below is not None else -1
+        return RATES[max(at - 1, 0) : at + 1]
+
+    def tuning_runs(self, model: str, size: str) -> list[Run]:
+        """List the runs among which the learning rate of a model is chosen."""
+        return [Run("shakespeare", model, size, 0, rate) for rate in self.rates(model, size)]
+
+    def best_rate(self, model: str, size: str) -> float | None:
+        """Learning rate of the lowest validation loss, None where not all are measured."""
+        losses = {}
+        for run in self.tuning_runs(model, size):
+            found = read_history(self.out, run)["held_out"].get(str(self.steps[0]))
+            if found is None:
+                return None
+            diverged = np.isnan(found["validation"])
+            losses[run.learning_rate] = np.inf if diverged else found["validation"]
+        return min(losses, key=losses.get) if losses else None
+
+    def runs(self) -> Iterator[Run]:
+        """Every run whose learning rate is chosen by now, the most important first."""
+        seeds = range(self.seeds)
+        order = [("shakespeare", *kind, seed) for seed in seeds for kind in self.kinds()]
+        order += [("multi30k", model, self.middle, seed) for seed in seeds for model in MODELS]
+        for task, model, size, seed in order:
+            rate = self.best_rate(model, size)
+            if rate is not None:
+                yield Run(task, model, size, seed, rate)
 
 
-def chosen_rate(out: Path, model: str, size: str, n_steps: int) -> float | None:
-    """Learning rate of the lowest validation loss, None where not all are measured."""
-    losses = {}
-    for run in tuning_runs(model, size):
-        found = read_history(out, run)["held_out"].get(str(n_steps))
-        if found is None:
-            return None
-        losses[run.learning_rate] = found["validation"]
-    return min(losses, key=losses.get)
-
-
-def tuned_kinds(sizes: list[str]) -> list[tuple[str, str]]:
-    """Models and sizes of the plan; the ablations in the middle one only."""
-    middle = sizes[len(sizes) // 2]
-    return [(model, size) for size in sizes for model in MODELS] + [
-        (model, middle) for model in ABLATIONS
-    ]
-
-
-def planned_runs(out: Path, sizes: list[str], first_round: int, n_seeds: int) -> Iterator[Run]:
-    """Every run of a round whose learning rate is chosen by now, the most important first."""
-    middle = sizes[len(sizes) // 2]
-    seeds = range(n_seeds)
-    order = [("shakespeare", *kind, seed) for seed in seeds for kind in tuned_kinds(sizes)]
-    order += [("multi30k", model, middle, seed) for seed in seeds for model in MODELS]
-    for task, model, size, seed in order:
-        rate = chosen_rate(out, model, size, first_round)
-        if rate is not None:
-            yield Run(task, model, size, seed, rate)
-
-
-def add_plan_options(parser: argparse.ArgumentParser) -> None:
+def plan_parser(description: str) -> argparse.ArgumentParser:
     """Options that say which runs belong to the plan, for all three scripts."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/language"))
     parser.add_argument("--sizes", nargs="+", choices=SHAPES, default=["30k", "100k", "300k"])
     parser.add_argument(
         "--steps", type=int, nargs="+", default=[400, 1000, 4000], help="one number per round"
     )
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds")
+    return parser
+
+
+def plan_of(options: argparse.Namespace) -> Plan:
+    """Plan that the options name."""
+    return Plan(options.out, options.sizes, options.steps, options.seeds)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    add_plan_options(parser)
+    parser = plan_parser("Train models of text.")
     parser.add_argument("--minutes", type=float, default=120.0)
     parser.add_argument("--quick", action="store_true", help="the first round only")
-    parser.add_argument("--only", default="", help="runs whose name contains this")
+    parser.add_argument("--only", nargs="+", default=[""], help="runs whose names contain one")
     options = parser.parse_args()
     if any(n_steps % STEPS_PER_CALL for n_steps in options.steps):
         parser.error(f"--steps takes multiples of {STEPS_PER_CALL}")
-    deadline = time.time() + 60 * options.minutes
-    first = options.steps[0]
-    for kind in tuned_kinds(options.sizes):
-        for run in tuning_runs(*kind):
-            if options.only in run.name:
-                train_run(run, options.out, first, deadline)
-    for n_steps in options.steps[: 1 if options.quick else None]:
-        for run in planned_runs(options.out, options.sizes, first, options.seeds):
-            if options.only in run.name:
-                train_run(run, options.out, n_steps, deadline)
+    plan, deadline = plan_of(options), time.time() + 60 * options.minutes
+
+    def train_all(runs: Iterable[Run], n_steps: int) -> None:
+        for run in runs:
+            if any(part in run.name for part in options.only):
+                train_run(run, plan.out, n_steps, deadline)
+
+    for kind in plan.kinds():
+        train_all(plan.tuning_runs(*kind), plan.steps[0])
+    for n_steps in plan.steps[: 1 if options.quick else None]:
+        train_all(plan.runs(), n_steps)
 
 
 if __name__ == "__main__":
