@@ -107,7 +107,8 @@ def true_model(model: "OneHotHMMGLM", truth: xr.Dataset) -> "OneHotHMMGLM":
         the mean rates that it was trained on, as its own.
     truth : Dataset
         With ``weights``, ``bias``, ``transition_matrix``, ``initial_proba``,
-        ``basis_functions`` and the attribute `link`, as `simulate_population` returns.
+        ``basis_functions`` and the attribute `link`, as `simulate_population` returns; where
+        it is not Poisson, the attribute `observation` and ``dispersion``.
 
     Returns
     -------
@@ -117,7 +118,7 @@ def true_model(model: "OneHotHMMGLM", truth: xr.Dataset) -> "OneHotHMMGLM":
     Raises
     ------
     InvalidInputError
-        If the truth lacks a parameter.
+        If the truth lacks a parameter, or its data have another distribution than the model.
     """
     missing = [name for name in _PARAMETERS if name not in truth]
     if missing or "link" not in truth.attrs:
@@ -125,9 +126,16 @@ def true_model(model: "OneHotHMMGLM", truth: xr.Dataset) -> "OneHotHMMGLM":
             f"the truth lacks {', '.join(missing) or 'the attribute link'}; expected a Dataset "
             "from simulate_population"
         )
+    observation = truth.attrs.get("observation", "poisson")
+    if observation != model.observation:
+        raise InvalidInputError(
+            f"the truth has observation={observation!r}, the model {model.observation!r}, so their "
+            "scores have no common baseline; expected a model fitted with the truth's"
+        )
     true = copy.copy(model)
     for name, dims in _PARAMETERS.items():
         setattr(true, f"{name}_", truth[name].transpose(*dims).values)
+    true.dispersion_ = truth["dispersion"].values if "dispersion" in truth else None
     true.n_states, true.link = truth.sizes["state"], truth.attrs["link"]
     true.n_lags = truth.sizes["lag"]
     return true

@@ -259,3 +259,28 @@ def test_a_truth_without_parameters() -> None:
     truth = simulated(np.random.default_rng(0), 2)
     with pytest.raises(InvalidInputError, match="lacks weights, bias, initial_proba"):
         true_model(OneHotHMMGLM(), truth)
+
+
+def test_true_dispersions_go_into_the_model() -> None:
+    sizes = {"state": 2, "post": 3, "pre": 3, "neuron": 3, "next_state": 2, "basis": 1, "lag": 5}
+    truth = xr.Dataset(
+        {
+            name: (dims, np.zeros([sizes[dim] for dim in dims]))
+            for name, dims in {
+                "weights": ("state", "post", "pre", "basis"),
+                "bias": ("state", "neuron"),
+                "transition_matrix": ("state", "next_state"),
+                "initial_proba": ("state",),
+                "basis_functions": ("basis", "lag"),
+            }.items()
+        },
+        attrs={"link": "softplus"},
+    )
+    dispersed = truth.assign(dispersion=("neuron", [0.5, 1.0, 1.5]))
+    dispersed.attrs["observation"] = "negative_binomial"
+    true = true_model(OneHotHMMGLM(observation="negative_binomial"), dispersed)
+    np.testing.assert_array_equal(true.dispersion_, dispersed["dispersion"])
+    with pytest.raises(InvalidInputError, match="'negative_binomial', the model 'poisson'"):
+        true_model(OneHotHMMGLM(), dispersed)
+    with pytest.raises(InvalidInputError, match="'poisson', the model 'bernoulli'"):
+        true_model(OneHotHMMGLM(observation="bernoulli"), truth)
