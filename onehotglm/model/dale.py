@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, log_ndtr, logit
+from scipy.special import expit, logit
+from scipy.stats import norm
 
 from onehotglm.model.priors import Floats, OneHotPrior, TypePosterior, type_posterior
 
@@ -57,7 +58,10 @@ def combine(log_odds: Floats, given: NDArray[np.int_]) -> Signs:
 def signs_of_weights(
     estimate: Floats, variance: Floats, synapse: NDArray[np.bool_], given: NDArray[np.int_]
 ) -> Signs:
-    """Signs under a half-normal prior over the size of every weight.
+    """Signs where no prior over types is learned: a connection is absent or half-normal.
+
+    Absent ones need a place in the evidence. As weak connections of some sign they would
+    make a neuron that hardly sends anything sure of its sign.
 
     Parameters
     ----------
@@ -72,20 +76,29 @@ def signs_of_weights(
     -------
     Signs
     """
-    where = synapse[None, :, :, None]
-    slab = _slab_variance(estimate[:, synapse], variance[:, synapse])
-    ratio = estimate / variance / np.sqrt(1 / slab + 1 / variance)
-    odds = log_ndtr(ratio) - log_ndtr(-ratio)
-    return combine(np.where(where, odds, 0.0).sum((0, 1, 3)), given)
+    present, slab = _spike_and_slab(estimate[:, synapse], variance[:, synapse])
+    proba = np.broadcast_to([present / 2, 1 - present, present / 2], (*synapse.shape, 3))
+    sd = np.tile(np.sqrt(slab), (2, 1))
+    prior = OneHotPrior(proba, np.zeros_like(sd), sd)
+    return signed_types(prior, estimate, variance, synapse, given)[1]
 
 
-def _slab_variance(estimate: Floats, variance: Floats) -> Floats:
-    """Maximum likelihood, by EM, of the weights' own variance: (basis,) from (..., basis)."""
-    slab = np.full(estimate.shape[-1], 0.1)
-    for _ in range(50 if estimate.size else 0):
+def _spike_and_slab(estimate: Floats, variance: Floats) -> tuple[float, Floats]:
+    """Most probable part of connections that exist, and variance (basis,) of their weights.
+
+    By EM, from the evidence about connections (state, connection, basis).
+    """
+    present, slab = 0.5, np.full(estimate.shape[-1], 0.1)
+    for _ in range(100 if estimate.size else 0):
+        absent = norm.logpdf(estimate, 0, np.sqrt(variance))
+        exists = norm.logpdf(estimate, 0, np.sqrt(slab + variance))
+        proba = expit((exists - absent).sum(-1, keepdims=True) + logit(present))
         rest = 1 / (1 / slab + 1 / variance)
-        slab = ((rest * estimate / variance) ** 2 + rest).mean((0, 1))
-    return slab
+        squares = (rest * estimate / variance) ** 2 + rest
+        slab = (proba * squares).sum((0, 1)) / proba.sum((0, 1))
+        # One connection of either kind is as good as seen before.
+        present = float((proba.sum() + 1) / (proba.size + 2))
+    return present, slab
 
 
 def signed_types(

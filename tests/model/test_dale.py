@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from scipy.integrate import quad
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize
+from scipy.special import expit
 from scipy.stats import norm
 
 from onehotglm.model import dale, priors
@@ -80,20 +81,39 @@ def joint(strength, sign, slab_sd, estimate, sd):
     return norm.pdf(strength, 0, slab_sd) * norm.pdf(sign * strength, estimate, sd)
 
 
-def test_signs_of_weights_under_half_normals():
+def test_signs_of_weights_that_are_absent_or_half_normal():
     estimate, variance = evidence(3)
-    estimate = 2 * estimate
+    estimate = np.where(np.random.default_rng(4).random(SHAPE) < 0.5, 4 * estimate, estimate)
     found = dale.signs_of_weights(estimate, variance, SYNAPSE, UNKNOWN)
     between = estimate[:, SYNAPSE].ravel(), variance[:, SYNAPSE].ravel()
-    slab = minimize_scalar(
-        lambda s: -norm.logpdf(between[0], 0, (s + between[1]) ** 0.5).sum(), (0.01, 1.0)
-    ).x
+
+    def negative_log_posterior(parameters):
+        present, slab = expit(parameters[0]), np.exp(parameters[1])
+        absent = norm.pdf(between[0], 0, between[1] ** 0.5)
+        exists = norm.pdf(between[0], 0, (slab + between[1]) ** 0.5)
+        prior = np.log(present) + np.log(1 - present)
+        return -np.log((1 - present) * absent + present * exists).sum() - prior
+
+    best = minimize(negative_log_posterior, [0.0, -2.0], method="Nelder-Mead").x
+    present, slab = expit(best[0]), np.exp(best[1])
+    assert 0.2 < present < 0.8
     odds = np.zeros(N_NEURONS)
     for state, post, pre in np.argwhere(np.broadcast_to(SYNAPSE, SHAPE[:3])):
         where = estimate[state, post, pre, 0], variance[state, post, pre, 0] ** 0.5
         mass = [quad(joint, 0, 9, (s, slab**0.5, *where))[0] for s in (-1, 1)]
-        odds[pre] += np.log(mass[1] / mass[0])
+        absent = (1 - present) * norm.pdf(0, *where)
+        odds[pre] += np.log((absent + 2 * present * mass[1]) / (absent + 2 * present * mass[0]))
     part = (found.proba.sum() + 1) / (N_NEURONS + 2)
     np.testing.assert_allclose(
-        np.log(found.proba / (1 - found.proba)), odds + np.log(part / (1 - part)), atol=1e-3
+        np.log(found.proba / (1 - found.proba)), odds + np.log(part / (1 - part)), atol=1e-2
     )
+
+
+def test_a_neuron_that_sends_nothing_has_no_sign_for_sure():
+    rng = np.random.default_rng(0)
+    true = np.where(SYNAPSE, rng.uniform(0.4, 1.2, (2, N_NEURONS, N_NEURONS)), 0)
+    true[:, :, 0] = 0
+    estimate = (true + rng.normal(0, 0.2, true.shape))[..., None]
+    found = dale.signs_of_weights(estimate, np.full(SHAPE, 0.04), SYNAPSE, UNKNOWN)
+    assert (found.proba[1:] > 0.999).all()
+    assert 0.1 < found.proba[0] < 0.95
