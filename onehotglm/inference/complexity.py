@@ -14,8 +14,9 @@ def effective_parameters(problem: Problem, learned: Learned) -> float:
     Friedman 2009, section 7.6).  Coefficients that are held at zero do not count: excluded
     couplings, those whose type is absent, those that a sign holds there.  What the states share
     counts once.  What a Gaussian prior's mean adds, as it follows the data too, is added.
-    Transitions, initial probabilities and dispersions are free.  That the types were chosen with
-    the data is not counted, so with the one-hot prior the number is a lower bound.
+    Transitions, with the
+    weights of their inputs, initial probabilities and dispersions are free.  That the types were
+    chosen with the data is not counted, so with the one-hot prior the number is a lower bound.
 
     Parameters
     ----------
@@ -31,6 +32,9 @@ def effective_parameters(problem: Problem, learned: Learned) -> float:
     dispersion = learned.state.accepted.dispersion
     if dispersion is not None:
         chain += dispersion.size
+    weights = learned.state.accepted.transition_weights
+    if weights is not None:
+        chain += weights.size - weights.shape[1]  # they sum to zero over states
     return chain + _regressions(learned) + _shared_mean(problem, learned)
 
 

@@ -1,23 +1,26 @@
 """States and rates under fixed parameters."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from onehotglm.inference import driven
 from onehotglm.inference.statistics import linear_predictors, log_likelihoods
-from onehotglm.kernels import hmm_scan
+from onehotglm.kernels import hmm_driven, hmm_scan
 from onehotglm.kernels.emissions import ALL_LINKS
 from onehotglm.kernels.hmm import Filtered, Smoothed
 from onehotglm.model.params import Params
 from onehotglm.model.recording import Recording, take_chunk
 
 
-def _all_log_likelihoods(
+def _of_observations(
     params: Params, recording: Recording, size: int, link: str, observation: str
 ) -> Array:
+    """Log-likelihoods of the bins, (time, state)."""
     return log_likelihoods(
         recording,
         params.coefficients,
@@ -27,6 +30,12 @@ def _all_log_likelihoods(
         observation=observation,
         dispersion=params.dispersion,
     )
+
+
+def _all_log_likelihoods(params: Params, recording: Recording, **options: Any) -> Array:
+    """Log-likelihoods that the kernels of homogeneous chains take, (time, state)."""
+    log_lik = _of_observations(params, recording, **options)
+    return driven.as_homogeneous(params, recording, log_lik, recording.chain_starts)
 
 
 @partial(jax.jit, static_argnames=("size", "link", "observation"))
@@ -49,7 +58,7 @@ def smoothed(
     Smoothed
         Log normalizers are without the observations' `log_base` (for counts, ``log x!``).
     """
-    log_lik = _all_log_likelihoods(params, recording, size, link, observation)
+    log_lik = _all_log_likelihoods(params, recording, size=size, link=link, observation=observation)
     return hmm_scan.smooth(params.initial, params.transition, log_lik, recording.chain_starts)
 
 
@@ -58,10 +67,14 @@ def filtered(
     params: Params, recording: Recording, *, size: int, link: str, observation: str = "poisson"
 ) -> Filtered:
     """Posterior of the states given the bins so far; parameters as in `smoothed`."""
-    log_lik = _all_log_likelihoods(params, recording, size, link, observation)
-    return hmm_scan.filter_states(
-        params.initial, params.transition, log_lik, recording.chain_starts
-    )
+    log_lik = _of_observations(params, recording, size=size, link=link, observation=observation)
+    starts = recording.chain_starts
+    given = driven.as_homogeneous(params, recording, log_lik, starts)
+    found = hmm_scan.filter_states(params.initial, params.transition, given, starts)
+    if params.transition_weights is None:
+        return found
+    drive = driven.drive(params, recording)
+    return hmm_driven.causal(found, params.transition, drive, log_lik, starts)
 
 
 @partial(jax.jit, static_argnames=("size", "link", "observation"))
@@ -69,7 +82,7 @@ def most_likely_path(
     params: Params, recording: Recording, *, size: int, link: str, observation: str = "poisson"
 ) -> Int[Array, " time"]:
     """Most likely state sequence; parameters as in `smoothed`."""
-    log_lik = _all_log_likelihoods(params, recording, size, link, observation)
+    log_lik = _all_log_likelihoods(params, recording, size=size, link=link, observation=observation)
     starts = recording.chain_starts
     return hmm_scan.most_likely_path(params.initial, params.transition, log_lik, starts)
 
@@ -83,7 +96,7 @@ def path_log_proba(
     ``log p(x_t, z_t | z_{t-1}) - log p(x_t | x_1..x_{t-1})``: only sums over whole sessions
     mean something.  Parameters as in `smoothed`.
     """
-    log_lik = _all_log_likelihoods(params, recording, size, link, observation)
+    log_lik = _all_log_likelihoods(params, recording, size=size, link=link, observation=observation)
     starts = recording.chain_starts
     chain = params.initial, params.transition
     path = hmm_scan.most_likely_path(*chain, log_lik, starts)

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from onehotglm.inference import driven
 from onehotglm.inference.newton import Penalty, log_penalty, newton_step
 from onehotglm.inference.statistics import Curvature, curvature, log_likelihoods
 from onehotglm.kernels import hmm, hmm_scan
@@ -144,17 +145,12 @@ def step(
     EMState
     """
     candidate = state.candidate
-    emission: dict[str, Any] = {
-        "size": config.chunk_size,
-        "link": config.link,
-        "observation": config.observation,
-        "dispersion": candidate.dispersion,
-    }
+    emission = _emission(config, candidate.dispersion)
     log_lik = log_likelihoods(recording, candidate.coefficients, n_chunks, **emission)
     used = jnp.arange(recording.n_time) < n_chunks * config.chunk_size
-    smoothed = hmm_scan.smooth(
-        candidate.initial, candidate.transition, log_lik, recording.chain_starts | ~used
-    )
+    starts = recording.chain_starts | ~used
+    log_lik = driven.as_homogeneous(candidate, recording, log_lik, starts)
+    smoothed = hmm_scan.smooth(candidate.initial, candidate.transition, log_lik, starts)
     prior = _log_prior(candidate, penalty, transition_prior, config, dispersion_centre)
     objective = smoothed.log_likelihood + prior
     marginals = jnp.where((recording.modelled & used)[:, None], smoothed.marginals, 0.0)
@@ -170,14 +166,18 @@ def step(
         )
         move = newton_step(curve, penalty, candidate.coefficients)
         initial_counts = hmm.expected_starts(marginals, recording.starts & used)
-        chain = transitions.most_probable(
-            transition_prior, smoothed.transition_counts, initial_counts
-        )
+        counts, weights = smoothed.transition_counts, candidate.transition_weights
+        transition, initial = transitions.most_probable(transition_prior, counts, initial_counts)
+        if weights is not None:
+            steps = driven.expected(counts, marginals, starts, recording)
+            transition, weights = driven.most_probable(
+                transition_prior, candidate.transition, weights, steps, n_chunks, config.chunk_size
+            )
         spread, dispersion = OBSERVATIONS[config.observation].dispersion, candidate.dispersion
         if spread is not None:
             dispersion = spread.update(curve.dispersion_sums, dispersion, dispersion_centre)
         return EMState(
-            Params(candidate.coefficients + move, *chain, dispersion),
+            Params(candidate.coefficients + move, transition, initial, dispersion, weights),
             candidate,
             objective,
             smoothed.log_likelihood,
@@ -193,6 +193,16 @@ def step(
     # The last digits of a sum over many bins are rounding: a fall of them is none.
     slack = 8 * jnp.finfo(objective.dtype).eps * jnp.abs(objective)
     return lax.cond(objective >= state.objective - slack, accept, reject)
+
+
+def _emission(config: EMConfig, dispersion: Array | None) -> dict[str, Any]:
+    """Keywords that passes over the recording share."""
+    return {
+        "size": config.chunk_size,
+        "link": config.link,
+        "observation": config.observation,
+        "dispersion": dispersion,
+    }
 
 
 class Run(NamedTuple):
@@ -255,6 +265,8 @@ def _log_prior(
     prior = log_penalty(penalty, params.coefficients) + transitions.log_density(
         transition_prior, params.transition, params.initial
     )
+    if params.transition_weights is not None:
+        prior += driven.log_density(transition_prior, params.transition_weights)
     spread = OBSERVATIONS[config.observation].dispersion
     if spread is None:
         return prior

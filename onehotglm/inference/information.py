@@ -19,6 +19,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
+from onehotglm.inference import driven
 from onehotglm.inference.statistics import log_likelihoods
 from onehotglm.kernels import hmm_scan
 from onehotglm.kernels.emissions import LINKS
@@ -51,7 +52,9 @@ class StatePosterior(NamedTuple):
     Attributes
     ----------
     marginals, filtered : array, shape (time, state)
-        Given all bins, and given the bins so far; marginals are 0 where nothing is modelled.
+        Given all bins, and given the bins so far (by the homogeneous chain of
+        `onehotglm.kernels.hmm_driven` if there are inputs); marginals are 0 where nothing is
+        modelled.
     starts : bool array, shape (time,)
         Where the chain restarts.
     """
@@ -68,6 +71,9 @@ def state_posterior(
     """Posterior of the states under the parameters."""
     n_chunks = jnp.asarray(recording.n_time // size)
     log_lik = log_likelihoods(recording, params.coefficients, n_chunks, size=size, link=link)
+    # With inputs the kernels back in time are those of the homogeneous chain too: what the
+    # filter lacks to be causal cancels.
+    log_lik = driven.as_homogeneous(params, recording, log_lik, recording.chain_starts)
     chain = (params.initial, params.transition, log_lik, recording.chain_starts)
     marginals = hmm_scan.smooth(*chain).marginals
     marginals = jnp.where(recording.modelled[:, None], marginals, 0.0)

@@ -41,7 +41,7 @@ def warm_start(
     else:
         loc, log_scale, logits = _slabs(learned.types)
     accepted, occupancy = learned.state.accepted, np.asarray(learned.state.occupancy, float)
-    concentration, stickiness = problem.transition_prior
+    concentration, stickiness, _ = problem.transition_prior
     rows = occupancy[:, None] * np.asarray(accepted.transition, float) + concentration
     rows = rows + stickiness * np.eye(len(rows))
     n_sessions = float(np.asarray(problem.recording.starts).sum())

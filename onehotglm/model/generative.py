@@ -80,7 +80,7 @@ def switching_glm(
     -------
     Params
     """
-    concentration, stickiness = constants.transition_prior
+    concentration, stickiness, _ = constants.transition_prior
     ones = jnp.ones(shape.n_states, constants.bias_mean.dtype)
     rows = concentration * ones + stickiness * jnp.eye(shape.n_states, dtype=ones.dtype)
     transition = numpyro.sample("transition", dist.Dirichlet(rows).to_event(1))

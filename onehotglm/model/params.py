@@ -25,12 +25,16 @@ class Params(NamedTuple):
         Probabilities of the first state of a session.
     dispersion : array, shape (post,), or None
         Of observations that have one, see `onehotglm.kernels.observations`.
+    transition_weights : array, shape (state, input), or None
+        Of inputs that drive transitions into a state, see `onehotglm.kernels.hmm_driven`; then
+        `transition` is where the inputs are zero.
     """
 
     coefficients: Float[Array, "state post column"]
     transition: Float[Array, "state next_state"]
     initial: Float[Array, " state"]
     dispersion: Float[Array, " post"] | None = None
+    transition_weights: Float[Array, "state input"] | None = None
 
     @property
     def bias(self) -> Array:

@@ -32,6 +32,8 @@ class Recording(NamedTuple):
         True at the first modelled bin of every session.
     basis : array, shape (basis, lag)
         History basis.
+    transition_inputs : array, shape (time, input), or None
+        Inputs that drive transitions, standardised.
     """
 
     counts: Float[Array, "padded post"]
@@ -41,6 +43,7 @@ class Recording(NamedTuple):
     modelled: Bool[Array, " time"]
     starts: Bool[Array, " time"]
     basis: Float[Array, "basis lag"]
+    transition_inputs: Float[Array, "time input"] | None = None
 
     @property
     def n_time(self) -> int:

@@ -20,13 +20,17 @@ class TransitionPrior(NamedTuple):
         Parameter of every entry, at least 1.
     stickiness : float
         Added to the parameter of staying in a state.
+    input_ridge : float
+        Precision of the weights of inputs that drive transitions.
     """
 
     concentration: float | Array
     stickiness: float | Array
+    input_ridge: float | Array = 0.0
 
 
-def _pseudo_counts(prior: TransitionPrior, n_states: int) -> Array:
+def pseudo_counts(prior: TransitionPrior, n_states: int) -> Array:
+    """Count what the prior adds to the transitions, shape (state, next_state)."""
     extra = prior.concentration - 1.0
     return extra + prior.stickiness * jnp.eye(n_states)
 
@@ -53,7 +57,7 @@ def most_probable(
     initial : array, shape (state,)
     """
     n_states = initial_counts.size
-    rows = transition_counts + _pseudo_counts(prior, n_states)
+    rows = transition_counts + pseudo_counts(prior, n_states)
     start = initial_counts + prior.concentration - 1.0
     return _normalize(rows), _normalize(start)
 
@@ -70,7 +74,7 @@ def log_density(
     initial: Float[Array, " state"],
 ) -> Float[Array, ""]:
     """Log prior density of transitions and initial probabilities, up to a constant."""
-    counts = _pseudo_counts(prior, initial.size)
+    counts = pseudo_counts(prior, initial.size)
 
     def weighted(count, probability):
         # 0 log 0 = 0: a flat prior has no opinion about an impossible transition.

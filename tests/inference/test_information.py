@@ -33,9 +33,20 @@ def moved(params: Params, direction: np.ndarray, step: float) -> Params:
     return params._replace(coefficients=params.coefficients + step * jnp.asarray(direction))
 
 
-@pytest.mark.parametrize("link", ["softplus", pytest.param("sigmoid", marks=pytest.mark.slow)])
-def test_score_and_information_are_derivatives(recording, link):
+@pytest.mark.parametrize(
+    ("link", "driven"),
+    [
+        ("softplus", False),
+        pytest.param("sigmoid", False, marks=pytest.mark.slow),
+        pytest.param("softplus", True, marks=pytest.mark.slow),
+    ],
+)
+def test_score_and_information_are_derivatives(recording, link, driven):
     params = on_device(make_params())
+    if driven:
+        inputs = np.random.default_rng(2).normal(size=(recording.n_time, 1))
+        recording = recording._replace(transition_inputs=jnp.asarray(inputs))
+        params = params._replace(transition_weights=jnp.array([[1.0], [-1.0]]))
     found = information(params, recording, link=link)
 
     def log_likelihood(params):

@@ -9,7 +9,11 @@ from scipy.special import logsumexp
 
 
 class Problem(NamedTuple):
-    """Arguments of the functions of `onehotglm.kernels.hmm`, as numpy arrays."""
+    """Arguments of the functions of `onehotglm.kernels.hmm`, as numpy arrays.
+
+    For the enumeration the transition matrix may differ from bin to bin: (time, state, state),
+    entry t for the step into bin t.
+    """
 
     initial: np.ndarray
     transition: np.ndarray
@@ -42,12 +46,13 @@ class Enumeration:
         self.paths = np.array(list(product(range(n_states), repeat=n_time)))
         with np.errstate(divide="ignore"):
             log_initial, log_transition = np.log(problem.initial), np.log(problem.transition)
+        log_transition = np.broadcast_to(log_transition, (n_time, n_states, n_states))
         self.log_joint = np.zeros(len(self.paths))
         for t, start in enumerate(self.is_start):
             now = self.paths[:, t]
             self.log_joint += problem.log_lik[t, now]
             self.log_joint += (
-                log_initial[now] if start else log_transition[self.paths[:, t - 1], now]
+                log_initial[now] if start else log_transition[t][self.paths[:, t - 1], now]
             )
         self.log_likelihood = logsumexp(self.log_joint)
         self.posterior = np.exp(self.log_joint - self.log_likelihood)
@@ -57,7 +62,7 @@ class Enumeration:
         return np.einsum("p,ptk->tk", self.posterior, one_hot)
 
     def transition_counts(self) -> np.ndarray:
-        counts = np.zeros_like(self.problem.transition)
+        counts = np.zeros(self.problem.transition.shape[-2:])
         for t in np.flatnonzero(~self.is_start):
             np.add.at(counts, (self.paths[:, t - 1], self.paths[:, t]), self.posterior)
         return counts
@@ -70,4 +75,7 @@ class Enumeration:
 
 
 def up_to(problem: Problem, n_time: int) -> Problem:
-    return problem._replace(log_lik=problem.log_lik[:n_time], starts=problem.starts[:n_time])
+    shorter = problem._replace(log_lik=problem.log_lik[:n_time], starts=problem.starts[:n_time])
+    if problem.transition.ndim == 2:
+        return shorter
+    return shorter._replace(transition=problem.transition[:n_time])
