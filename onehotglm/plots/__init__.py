@@ -21,6 +21,7 @@ from onehotglm.plots.diagnostics import (
     plot_time_rescaling,
     rescaled_intervals,
 )
+from onehotglm.plots.driven import plot_driven_transitions
 from onehotglm.plots.graphs import plot_graph
 from onehotglm.plots.intervals import plot_coupling_intervals
 from onehotglm.plots.ordering import neuron_order
@@ -61,6 +62,7 @@ __all__ = [
     "plot_coupling_recovery",
     "plot_curriculum",
     "plot_differences",
+    "plot_driven_transitions",
     "plot_dwell_times",
     "plot_graph",
     "plot_objective",
