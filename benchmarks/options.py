@@ -16,6 +16,7 @@ from pathlib import Path
 import options_chains  # noqa: F401  registers its rows
 import options_likelihood  # noqa: F401
 import options_structure  # noqa: F401
+import options_transitions  # noqa: F401
 from measuring import Table, use_threads
 from option_criteria import Summary, verdict
 from option_rows import ROWS, Row
