@@ -7,6 +7,7 @@ import xarray as xr
 
 from onehotglm.estimator.learned_prior import keep_prior
 from onehotglm.estimator.scoring import mean_and_variance, mean_rates
+from onehotglm.estimator.transition_inputs import keep_input_weights
 from onehotglm.inference.learning import Learned
 from onehotglm.kernels.observations import OBSERVATIONS
 from onehotglm.model import priors
@@ -50,6 +51,8 @@ def keep_params(model: "OneHotHMMGLM", params: Params, occupancy: np.ndarray) ->
     model.transition_matrix_ = np.asarray(params.transition)[np.ix_(order, order)]
     model.initial_proba_ = np.asarray(params.initial)[order]
     model.dispersion_ = None if params.dispersion is None else np.asarray(params.dispersion)
+    drive = params.transition_weights
+    keep_input_weights(model, None if drive is None else np.asarray(drive)[order])
     model.connectivity_ = summed_over_lags(model, model.weights_)
     model.neuron_sign_ = model.neuron_sign_proba_ = None
     model.connection_type_ = model.connection_type_proba_ = None

@@ -9,6 +9,7 @@ import xarray as xr
 from onehotglm.estimator.monitor import Monitor
 from onehotglm.estimator.problem import make_problem
 from onehotglm.estimator.settings import check_variational
+from onehotglm.estimator.transition_inputs import refuse_inputs
 from onehotglm.estimator.variational import constants_of, emission_of, shape_of
 from onehotglm.inference.nuts import sample_posterior
 from onehotglm.model.params import Params
@@ -52,6 +53,7 @@ def nuts(
         If the model has settings that have no such posterior.
     """
     check_variational(model.get_params() | {"method": "vi"})
+    refuse_inputs(model, "nuts")
     _, packed = model._input(X)
     with model._precision():
         problem = make_problem(model, packed, Monitor(0.0, 1, progress=False))

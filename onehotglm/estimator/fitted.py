@@ -16,6 +16,7 @@ from onehotglm.estimator.packing import Packed, pack, unpack
 from onehotglm.estimator.posterior_methods import PosteriorMethods
 from onehotglm.estimator.sampling import sample
 from onehotglm.estimator.scoring import score_bits
+from onehotglm.estimator.transition_inputs import inner_input_weights, inputs_along, with_inputs
 from onehotglm.estimator.validate import as_spikes, check_neurons
 from onehotglm.inference import decode
 from onehotglm.inference.statistics import chunk_size
@@ -37,38 +38,47 @@ class FittedModel(PosteriorMethods, BaseEstimator):
     # Of observations that have them.
     dispersion_: np.ndarray | None = None
     baseline_variance_: np.ndarray | None = None
+    # With inputs that drive transitions.
+    transition_weights_: np.ndarray | None = None
+    transition_input_names_: np.ndarray | None = None
+    transition_input_mean_: np.ndarray | None = None
+    transition_input_sd_: np.ndarray | None = None
 
     # ---------------------------------------------------------------------- predicting
 
-    def predict_states(self, X: Any) -> xr.DataArray:
+    def predict_states(self, X: Any, *, transition_inputs: Any = None) -> xr.DataArray:
         """Most likely state sequence of every session (Viterbi).
 
         Parameters
         ----------
         X : as in `fit`
+        transition_inputs : as in `fit`
 
         Returns
         -------
         DataArray of int, dims (session, time)
             -1 in padding.
         """
-        spikes, packed = self._input(X)
+        spikes, packed = self._input(X, transition_inputs)
         with self._precision():
             path = np.asarray(
                 decode.most_likely_path(self._params(), packed.recording, **self._options)
             )
         return self._output(spikes, packed, path, -1)
 
-    def predict(self, X: Any) -> xr.DataArray:
+    def predict(self, X: Any, *, transition_inputs: Any = None) -> xr.DataArray:
         """Alias of `predict_states`, as scikit-learn calls it."""
-        return self.predict_states(X)
+        return self.predict_states(X, transition_inputs=transition_inputs)
 
-    def predict_proba(self, X: Any, *, causal: bool = False) -> xr.DataArray:
+    def predict_proba(
+        self, X: Any, *, causal: bool = False, transition_inputs: Any = None
+    ) -> xr.DataArray:
         """Posterior of the states given all bins, or only those so far.
 
         Parameters
         ----------
         X : as in `fit`
+        transition_inputs : as in `fit`
         causal : bool
             Condition each bin's state on this bin and those before it, as
             `onehotglm.StateDecoder` does on line; in float64 as there.
@@ -79,8 +89,9 @@ class FittedModel(PosteriorMethods, BaseEstimator):
             NaN in padding.
         """
         if causal and self.dtype != "float64":
-            return copy(self).set_params(dtype="float64").predict_proba(X, causal=True)
-        spikes, packed = self._input(X)
+            precise = copy(self).set_params(dtype="float64")
+            return precise.predict_proba(X, causal=True, transition_inputs=transition_inputs)
+        spikes, packed = self._input(X, transition_inputs)
         with self._precision():
             arguments = (self._params(), packed.recording)
             if causal:
@@ -90,12 +101,13 @@ class FittedModel(PosteriorMethods, BaseEstimator):
         out = np.asarray(posterior)
         return self._output(spikes, packed, out, np.nan, state=np.arange(self.n_states))
 
-    def predict_rates(self, X: Any) -> xr.DataArray:
+    def predict_rates(self, X: Any, *, transition_inputs: Any = None) -> xr.DataArray:
         """One-step-ahead rates (of signals: means), given the bins before.
 
         Parameters
         ----------
         X : as in `fit`
+        transition_inputs : as in `fit`
 
         Returns
         -------
@@ -103,7 +115,7 @@ class FittedModel(PosteriorMethods, BaseEstimator):
             Hz (counts per bin if the bin size is not known), or the signals' own unit; NaN
             in padding.
         """
-        spikes, packed = self._input(X)
+        spikes, packed = self._input(X, transition_inputs)
         with self._precision():
             rates = np.asarray(
                 decode.predicted_rates(self._params(), packed.recording, **self._options)
@@ -112,19 +124,20 @@ class FittedModel(PosteriorMethods, BaseEstimator):
         out = self._output(spikes, packed, rates / self._per_bin, np.nan, neuron=ids)
         return out.assign_attrs(units=self._rate_unit, bin_size=self.bin_size_)
 
-    def log_likelihood(self, X: Any) -> xr.DataArray:
+    def log_likelihood(self, X: Any, *, transition_inputs: Any = None) -> xr.DataArray:
         """Log-likelihood of every session; for counts, ``log x!`` is included.
 
         Parameters
         ----------
         X : as in `fit`
+        transition_inputs : as in `fit`
 
         Returns
         -------
         DataArray, dims (session,)
             Nats.
         """
-        spikes, packed = self._input(X)
+        spikes, packed = self._input(X, transition_inputs)
         with self._precision():
             result = decode.smoothed(self._params(), packed.recording, **self._options)
             per_bin = np.asarray(result.log_normalizers, float)[packed.position]
@@ -133,7 +146,7 @@ class FittedModel(PosteriorMethods, BaseEstimator):
         total = np.bincount(packed.session, per_bin, minlength=spikes.sizes["session"])
         return xr.DataArray(total, {"session": spikes["session"]}, attrs={"units": "nats"})
 
-    def path_log_proba(self, X: Any) -> xr.DataArray:
+    def path_log_proba(self, X: Any, *, transition_inputs: Any = None) -> xr.DataArray:
         """Log-probability, given the counts, of the sequence that `predict_states` returns.
 
         Near zero where states are told apart with certainty.
@@ -141,20 +154,21 @@ class FittedModel(PosteriorMethods, BaseEstimator):
         Parameters
         ----------
         X : as in `fit`
+        transition_inputs : as in `fit`
 
         Returns
         -------
         DataArray, dims (session,)
             Nats, at most 0.
         """
-        spikes, packed = self._input(X)
+        spikes, packed = self._input(X, transition_inputs)
         with self._precision():
             flat = decode.path_log_proba(self._params(), packed.recording, **self._options)
             per_bin = np.asarray(flat, float)[packed.position]
         total = np.bincount(packed.session, per_bin, minlength=spikes.sizes["session"])
         return xr.DataArray(total, {"session": spikes["session"]}, attrs={"units": "nats"})
 
-    def score(self, X: Any, y: None = None) -> float:
+    def score(self, X: Any, y: None = None, *, transition_inputs: Any = None) -> float:
         """Bits per spike gained over the training data's mean rates.
 
         Of signals (``observation="gaussian"``): bits per sample over their means and
@@ -163,6 +177,7 @@ class FittedModel(PosteriorMethods, BaseEstimator):
         Parameters
         ----------
         X : as in `fit`
+        transition_inputs : as in `fit`
         y : None
             Ignored.
 
@@ -176,7 +191,7 @@ class FittedModel(PosteriorMethods, BaseEstimator):
         variance = self.baseline_variance_
         return score_bits(
             self.observation,
-            self.log_likelihood(spikes),
+            self.log_likelihood(spikes, transition_inputs=transition_inputs),
             spikes.isel(neuron=self._modelled),
             self.mean_counts_[self._modelled],
             None if variance is None else variance[self._modelled],
@@ -184,7 +199,14 @@ class FittedModel(PosteriorMethods, BaseEstimator):
 
     # ------------------------------------------------------------------------ uncertainty
 
-    def standard_errors(self, X: Any, states: str = "uncertain", level: float = 0.9) -> xr.Dataset:
+    def standard_errors(
+        self,
+        X: Any,
+        states: str = "uncertain",
+        level: float = 0.9,
+        *,
+        transition_inputs: Any = None,
+    ) -> xr.Dataset:
         """Give standard errors and intervals of couplings and biases (Laplace approximation).
 
         See :doc:`/uncertainty` for what they are and what they are not.
@@ -192,6 +214,7 @@ class FittedModel(PosteriorMethods, BaseEstimator):
         Parameters
         ----------
         X : as in `fit`
+        transition_inputs : as in `fit`
             The recording that the model was fitted to.
         states : {"uncertain", "given"}
             ``"uncertain"``: from the observed information, states summed out (Louis 1982).
@@ -232,16 +255,21 @@ class FittedModel(PosteriorMethods, BaseEstimator):
                 "fitted by method='vi', whose posterior() has intervals of its own"
             )
         uncertainty.check_options(self, states, level)
-        spikes, _ = self._input(X)
+        spikes, _ = self._input(X, transition_inputs)
         uncertainty.check_recording(spikes, self.mean_counts_)
         with jax.enable_x64(True):  # differences of large numbers, whatever the fit's precision
-            packed = self._pack(spikes, "float64")
+            packed = self._pack(spikes, transition_inputs, dtype="float64")
             return uncertainty.standard_errors(self, packed, states, level)
 
     # -------------------------------------------------------------------------- sampling
 
     def sample(
-        self, n_time_bins: int = 1000, n_sessions: int = 1, random_state: RandomState = 0
+        self,
+        n_time_bins: int = 1000,
+        n_sessions: int = 1,
+        random_state: RandomState = 0,
+        *,
+        transition_inputs: Any = None,
     ) -> xr.Dataset:
         """Spikes from the fitted model, in closed loop.
 
@@ -249,6 +277,8 @@ class FittedModel(PosteriorMethods, BaseEstimator):
         ----------
         n_time_bins, n_sessions : int
         random_state : int, numpy Generator or RandomState, or jax key
+        transition_inputs : as in `fit`
+            Of all bins that are sampled.
 
         Returns
         -------
@@ -259,11 +289,12 @@ class FittedModel(PosteriorMethods, BaseEstimator):
         Raises
         ------
         InvalidInputError
-            If the rates explode, which a fit of excitation can do in closed loop.
+            If the rates explode, which a fit of excitation can do in closed loop, or the
+            inputs are not of that many sessions and bins.
         """
         check_is_fitted(self)
         self._check_whole("sample")
-        return sample(self, n_time_bins, n_sessions, random_state)
+        return sample(self, n_time_bins, n_sessions, random_state, transition_inputs)
 
     # --------------------------------------------------------------------------- helpers
 
@@ -308,19 +339,26 @@ class FittedModel(PosteriorMethods, BaseEstimator):
     def _data_unit(self) -> str:
         return "signal" if self._is_signal else "counts"
 
-    def _params(self) -> Params:
+    def _params(self, dtype: str | None = None) -> Params:
+        dtype = self.dtype if dtype is None else dtype
         arrays = (self.bias_, self.weights_, self.transition_matrix_, self.initial_proba_)
-        params = from_weights(*(jnp.asarray(x, self.dtype) for x in arrays))
+        params = from_weights(*(jnp.asarray(x, dtype) for x in arrays))
         if self.dispersion_ is not None:
-            params = params._replace(dispersion=jnp.asarray(self.dispersion_, self.dtype))
+            params = params._replace(dispersion=jnp.asarray(self.dispersion_, dtype))
+        drive = inner_input_weights(self)
+        if drive is not None:
+            params = params._replace(transition_weights=jnp.asarray(drive, dtype))
         return params
 
     def _spikes(self, X: Any, least_bins: int = 1) -> xr.DataArray:
         values = OBSERVATIONS[self.observation].values
         return as_spikes(X, self.bin_size_, least_bins=least_bins, values=values)
 
-    def _pack(self, spikes: xr.DataArray, dtype: str | None = None) -> Packed:
-        return pack(
+    def _pack(
+        self, spikes: xr.DataArray, transition_inputs: Any = None, *, dtype: str | None = None
+    ) -> Packed:
+        inputs = inputs_along(self, transition_inputs, spikes)
+        packed = pack(
             spikes,
             self.basis_functions_,
             self.mean_counts_,
@@ -328,13 +366,14 @@ class FittedModel(PosteriorMethods, BaseEstimator):
             self.dtype if dtype is None else dtype,
             self._modelled,
         )
+        return with_inputs(packed, inputs, int((spikes["time"].values < 0).sum()))
 
-    def _input(self, X: Any) -> tuple[xr.DataArray, Packed]:
+    def _input(self, X: Any, transition_inputs: Any = None) -> tuple[xr.DataArray, Packed]:
         check_is_fitted(self)
         spikes = self._spikes(X)
         check_neurons(spikes, self.neuron_ids_)
         with self._precision():
-            return spikes, self._pack(spikes)
+            return spikes, self._pack(spikes, transition_inputs)
 
     def _output(
         self,

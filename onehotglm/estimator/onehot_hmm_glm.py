@@ -15,6 +15,7 @@ from onehotglm.estimator.monitor import Monitor
 from onehotglm.estimator.presentation import PresentableModel
 from onehotglm.estimator.problem import make_problem, make_starts
 from onehotglm.estimator.settings import check_settings, known_signs
+from onehotglm.estimator.transition_inputs import keep_inputs
 from onehotglm.estimator.validate import as_spikes
 from onehotglm.inference.complexity import effective_parameters
 from onehotglm.inference.learning import Problem
@@ -90,6 +91,9 @@ class OneHotHMMGLM(PresentableModel):
         Dirichlet parameter, at least 1, of transitions and initial states.
     stickiness : float
         Added to the Dirichlet parameter of staying in a state, in pseudo-transitions.
+    transition_ridge : float
+        Precision of the weights of inputs that drive transitions, per standard deviation of
+        the input; without `transition_inputs` it has no effect.
     n_init : int
         Starts; the worse half is dropped early, the best is converged.
     max_iter : int
@@ -144,6 +148,13 @@ class OneHotHMMGLM(PresentableModel):
     dispersion_ : ndarray, shape (neuron,), or None
         Dispersion a (negative binomial) or variance (Gaussian).
     transition_matrix_ : ndarray, shape (state, next_state)
+        With `transition_inputs`: at their means.
+    transition_weights_ : ndarray, shape (state, input), or None
+        How much a unit of an input adds to the log-odds of going into a state; the sum over
+        states is zero.
+    transition_input_names_ : ndarray, shape (input,), or None
+    transition_input_mean_, transition_input_sd_ : ndarray, shape (input,), or None
+        Over the training bins.
     initial_proba_ : ndarray, shape (state,)
     basis_functions_ : ndarray, shape (basis, lag)
     occupancy_ : ndarray, shape (state,)
@@ -165,10 +176,24 @@ class OneHotHMMGLM(PresentableModel):
         "converged", "no further increase", "max_iter", "max_rounds" (the prior was still
         moving) or "interrupted".
 
+    Notes
+    -----
+    With `transition_inputs` v (a stimulus, the animal's speed) transitions are multinomial
+    regressions [2]_ [3]_ of the next state,
+
+    .. math:: p(z_t = j \mid z_{t-1} = i, v_t) \propto
+        A_{ij} \exp\big(B_j \cdot (v_t - \bar v)\big),
+
+    with A the `transition_matrix_`, B the `transition_weights_` and the mean of the training
+    data.  Every method then takes `transition_inputs` of the bins that it is given.
+
     References
     ----------
     .. [1] Li, C., Kim, S. J., Wu, A. (2024). One-hot generalized linear model for
        switching brain state discovery. ICLR. arXiv:2310.15263.
+    .. [2] Bengio, Y., Frasconi, P. (1994). An input output HMM architecture. NeurIPS 7, 427-434.
+    .. [3] Calhoun, A. J., Pillow, J. W., Murthy, M. (2019). Unsupervised identification of the
+       internal states that shape natural behavior. Nat. Neurosci. 22, 2040-2049.
 
     Examples
     --------
@@ -200,6 +225,7 @@ class OneHotHMMGLM(PresentableModel):
         ridge: float = 1.0,
         transition_concentration: float = 1.1,
         stickiness: float = 0.0,
+        transition_ridge: float = 1.0,
         n_init: int = 3,
         max_iter: int = 200,
         tol: float = 1e-6,
@@ -227,6 +253,7 @@ class OneHotHMMGLM(PresentableModel):
         self.ridge = ridge
         self.transition_concentration = transition_concentration
         self.stickiness = stickiness
+        self.transition_ridge = transition_ridge
         self.n_init = n_init
         self.max_iter = max_iter
         self.tol = tol
@@ -239,7 +266,14 @@ class OneHotHMMGLM(PresentableModel):
 
     # ------------------------------------------------------------------------- fitting
 
-    def fit(self, X: Any, y: None = None, *, starts: Sequence[Params] = ()) -> "OneHotHMMGLM":
+    def fit(
+        self,
+        X: Any,
+        y: None = None,
+        *,
+        transition_inputs: Any = None,
+        starts: Sequence[Params] = (),
+    ) -> "OneHotHMMGLM":
         """Fit to spike counts.
 
         Parameters
@@ -251,6 +285,13 @@ class OneHotHMMGLM(PresentableModel):
             NaN is a missing count; bins at negative times only serve as history.
         y : None
             Ignored.
+        transition_inputs : DataArray, Dataset, DataFrame, array, or list of these, optional
+            Inputs v that drive the transitions (section Notes), a value for every bin of the
+            spikes: a DataArray (session, time, input), an array of that shape or (time, input)
+            for one session, a pandas DataFrame (time x input), a list with one per session, or a
+            Dataset of series (session, time).  The input of a bin acts on the step into it, so
+            that of a session's first bin is not used.  May be NaN where no count is known; in
+            gaps it then counts as its mean.
         starts : sequence of onehotglm.model.params.Params
             Starting points beside the `n_init` random ones, for example from a fit with a state
             less (`onehotglm.inference.init.split_state`).
@@ -272,12 +313,16 @@ class OneHotHMMGLM(PresentableModel):
         ConvergenceWarning
             If EM stopped at `max_iter`, or a state is empty.
         """
-        self._fit_neurons(X, slice(None), starts)
+        self._fit_neurons(X, slice(None), transition_inputs, starts)
         warn_of_fit(self)
         return self
 
     def _fit_neurons(
-        self, X: Any, neurons: np.ndarray | slice, starts: Sequence[Params] = ()
+        self,
+        X: Any,
+        neurons: np.ndarray | slice,
+        transition_inputs: Any = None,
+        starts: Sequence[Params] = (),
     ) -> None:
         """Fit to some neurons; the others only serve as history."""
         check_settings(self.get_params())
@@ -294,17 +339,18 @@ class OneHotHMMGLM(PresentableModel):
             raise InvalidInputError(
                 f"n_states={self.n_states} for {n_bins} time bins; expected fewer states than bins"
             )
+        keep_inputs(self, transition_inputs, spikes)
         with self._precision():
-            self._fit(spikes, starts)
+            self._fit(spikes, transition_inputs, starts)
 
-    def _fit(self, spikes: xr.DataArray, starts: Sequence[Params]) -> None:
+    def _fit(self, spikes: xr.DataArray, transition_inputs: Any, starts: Sequence[Params]) -> None:
         n_neurons = spikes.sizes["neuron"]
         self.basis_functions_ = make_basis(self.basis, self.n_lags, self.n_basis)
         self.bin_size_ = float(spikes.attrs["bin_size"])
         keep_moments(self, spikes)
         self.neuron_ids_ = spikes["neuron"].values
         self.n_features_in_ = n_neurons
-        packed = self._pack(spikes)
+        packed = self._pack(spikes, transition_inputs)
         n_time_bins = len(packed.position)
         base = OBSERVATIONS[self.observation].log_base(packed.counts.astype(float))
         constant = float(np.nansum(base))

@@ -27,6 +27,9 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     **PRIOR_VARIABLES,
     "bias": ("state", "neuron"),
     "transition_matrix": ("state", "next_state"),
+    "transition_weights": ("state", "input"),
+    "transition_input_mean": ("input",),
+    "transition_input_sd": ("input",),
     "initial_proba": ("state",),
     "basis_functions": ("basis", "lag"),
     "occupancy": ("state",),
@@ -46,6 +49,7 @@ _ATTRS = {
     "log_likelihood_path": {"units": "nats per bin"},
     "objective_path": {"units": "nats per bin"},
     "mean_counts": {"units": "counts per bin"},
+    "transition_weights": {"long_name": "log-odds of the next state per unit of the input"},
 }
 
 
@@ -70,6 +74,8 @@ def to_dataset(model: "FittedModel") -> xr.Dataset:
     }
     if "connection_type_proba" in variables:
         coords["type"] = list(TYPES)
+    if model.transition_input_names_ is not None:
+        coords["input"] = np.asarray(model.transition_input_names_)
     parameters = {n: value for n, value in model.get_params().items() if n not in RUN_ONLY}
     attrs = parameters | {name: getattr(model, f"{name}_") for name in SCALARS}
     return xr.Dataset(variables, coords, attrs)
@@ -91,6 +97,7 @@ def from_dataset(model: "FittedModel", dataset: xr.Dataset) -> "FittedModel":
     }
     model.guide_ = xr.Dataset(guide) if guide else None
     model.neuron_ids_ = dataset["neuron"].values
+    model.transition_input_names_ = dataset["input"].values if "input" in dataset else None
     model.n_features_in_ = dataset.sizes["neuron"]
     return model
 
@@ -108,6 +115,8 @@ def to_html(model: "FittedModel") -> str:
         "log-likelihood": f"{model.log_likelihood_path_[-1]:.4f} nats per bin",
         "stopped": f"{model.stop_reason_} after {model.n_iter_} {unit}",
     }
+    if model.transition_input_names_ is not None:
+        rows["transitions driven by"] = ", ".join(map(str, model.transition_input_names_))
     if model.connection_type_ is not None:
         types = model.connection_type_
         excitatory, inhibitory = 100 * (types > 0).mean(), 100 * (types < 0).mean()

@@ -54,13 +54,13 @@ class PresentableModel(FittedModel):
 
         return plot_connectivity(self.to_dataset(), **options)
 
-    def plot_states(self, X: Any, **options: Any) -> Any:
+    def plot_states(self, X: Any, *, transition_inputs: Any = None, **options: Any) -> Any:
         """Raster, posterior and states, see `onehotglm.plots.plot_states`."""
         from onehotglm.plots import plot_states
 
-        spikes, _ = self._input(X)
-        states, posterior = self.predict_states(spikes), self.predict_proba(spikes)
-        return plot_states(spikes, states, posterior, **options)
+        spikes, given = self._spikes(X), {"transition_inputs": transition_inputs}
+        states = self.predict_states(spikes, **given)
+        return plot_states(spikes, states, self.predict_proba(spikes, **given), **options)
 
     def _repr_html_(self) -> str:
         if not hasattr(self, "weights_"):

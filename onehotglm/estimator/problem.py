@@ -50,7 +50,9 @@ def make_problem(
     return Problem(
         recording=packed.recording,
         config=EMConfig(model._chunk_size, model.link, exact, model.observation),
-        transition_prior=TransitionPrior(model.transition_concentration, model.stickiness),
+        transition_prior=TransitionPrior(
+            model.transition_concentration, model.stickiness, model.transition_ridge
+        ),
         bias_mean=predictor_at(means, model.link).astype(float),
         bias_precision=_BIAS_PRECISION,
         ridge=model.ridge,
@@ -121,4 +123,8 @@ def make_starts(model: "OneHotHMMGLM", problem: Problem, given: Sequence[Params]
         Params(*(jnp.asarray(x, model.dtype) for x in (feasible(weights, penalty), *chain[:2])))
         for weights, *chain in [*points, *given]
     ]
-    return [start._replace(dispersion=problem.dispersion_centre) for start in starts]
+    starts = [start._replace(dispersion=problem.dispersion_centre) for start in starts]
+    if problem.recording.transition_inputs is None:
+        return starts
+    nothing = jnp.zeros((model.n_states, problem.recording.transition_inputs.shape[1]), model.dtype)
+    return [start._replace(transition_weights=nothing) for start in starts]

@@ -37,7 +37,13 @@ _ONLY_EM = {
     "checkpoint": (None,),
 }
 _COUNTS = {"n_states": 1, "n_lags": 1, "n_init": 1, "max_iter": 1}
-_NUMBERS = {"ridge": 0.0, "transition_concentration": 1.0, "stickiness": 0.0, "tol": 0.0}
+_NUMBERS = {
+    "ridge": 0.0,
+    "transition_concentration": 1.0,
+    "stickiness": 0.0,
+    "transition_ridge": 0.0,
+    "tol": 0.0,
+}
 
 
 def check_settings(parameters: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from onehotglm.errors import InvalidInputError
 from onehotglm.estimator import outputs
 from onehotglm.estimator.fitted import FittedModel
 from onehotglm.estimator.onehot_hmm_glm import OneHotHMMGLM
+from onehotglm.estimator.transition_inputs import refuse_inputs
 from onehotglm.inference import online
 from onehotglm.inference.online import Decoded, Floats, OnlineState
 from onehotglm.model.params import from_weights
@@ -55,7 +56,8 @@ class StateDecoder:
     Raises
     ------
     InvalidInputError
-        If `lag` or `horizon` make no sense, or the model is not one of Poisson counts.
+        If `lag` or `horizon` make no sense, or the model is not one of Poisson counts, or has
+        transitions that inputs drive.
 
     See Also
     --------
@@ -89,6 +91,7 @@ class StateDecoder:
     def __init__(self, model: FittedModel, *, lag: int = 10, horizon: int = 10):
         check_is_fitted(model)
         model._check_whole("StateDecoder")
+        refuse_inputs(model, "StateDecoder")
         if model.observation != "poisson":
             raise InvalidInputError(
                 f"the model has observation={model.observation!r}; StateDecoder takes Poisson "

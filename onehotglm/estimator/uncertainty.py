@@ -3,7 +3,6 @@
 import sys
 from typing import TYPE_CHECKING
 
-import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
@@ -24,7 +23,6 @@ from onehotglm.inference.posterior import (
 )
 from onehotglm.model import priors
 from onehotglm.model.dale import Signs
-from onehotglm.model.params import from_weights
 
 if TYPE_CHECKING:
     from onehotglm.estimator.onehot_hmm_glm import OneHotHMMGLM
@@ -69,12 +67,10 @@ def standard_errors(model: "OneHotHMMGLM", packed: Packed, states: str, level: f
     from tqdm.auto import tqdm
 
     problem = make_problem(model, packed, lambda _: False)
-    arrays = (model.bias_, model.weights_, model.transition_matrix_, model.initial_proba_)
-    params = from_weights(*(jnp.asarray(x, jnp.float64) for x in arrays))
     signs = None
     if model.neuron_sign_ is not None:
         signs = Signs(model.neuron_sign_, (np.asarray(model.neuron_sign_) > 0).astype(float))
-    fit = Fit(params, prior_of(model), model.connection_type_, signs)
+    fit = Fit(model._params("float64"), prior_of(model), model.connection_type_, signs)
     seen = model.progress and (sys.stderr.isatty() or "ipykernel" in sys.modules)
     total = n_chunks_of_work(problem, fit)
     with tqdm(desc="information", total=total, delay=2.0, disable=not seen, leave=False) as bar:

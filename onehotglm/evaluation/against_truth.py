@@ -108,7 +108,8 @@ def true_model(model: "OneHotHMMGLM", truth: xr.Dataset) -> "OneHotHMMGLM":
     truth : Dataset
         With ``weights``, ``bias``, ``transition_matrix``, ``initial_proba``,
         ``basis_functions`` and the attribute `link`, as `simulate_population` returns; where
-        it is not Poisson, the attribute `observation` and ``dispersion``.
+        it is not Poisson, the attribute `observation` and ``dispersion``; where inputs drive
+        the transitions, ``transition_weights`` and ``transition_input_mean``.
 
     Returns
     -------
@@ -136,9 +137,22 @@ def true_model(model: "OneHotHMMGLM", truth: xr.Dataset) -> "OneHotHMMGLM":
     for name, dims in _PARAMETERS.items():
         setattr(true, f"{name}_", truth[name].transpose(*dims).values)
     true.dispersion_ = truth["dispersion"].values if "dispersion" in truth else None
+    _drive_as(true, truth)
     true.n_states, true.link = truth.sizes["state"], truth.attrs["link"]
     true.n_lags = truth.sizes["lag"]
     return true
+
+
+def _drive_as(true: "OneHotHMMGLM", truth: xr.Dataset) -> None:
+    """Let the truth's inputs drive the transitions, or none."""
+    if "transition_weights" not in truth:
+        true.transition_weights_ = true.transition_input_names_ = None
+        return
+    weights = truth["transition_weights"].transpose("state", "input")
+    mean = truth.get("transition_input_mean", xr.zeros_like(weights["input"], float)).values
+    true.transition_weights_ = weights.values
+    true.transition_input_names_ = weights["input"].values
+    true.transition_input_mean_, true.transition_input_sd_ = mean, np.ones(len(mean))
 
 
 def _with_states(truth: xr.Dataset, fit: xr.Dataset) -> xr.Dataset:

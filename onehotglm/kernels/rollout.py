@@ -74,6 +74,41 @@ def sample_states(
     return jnp.concatenate([first[None], rest])
 
 
+def sample_driven_states(
+    key: PRNGKeyArray,
+    transition_matrix: Float[Array, "state state"],
+    drive: Float[Array, "session time state"],
+    initial_proba: Float[Array, " state"],
+) -> Int[Array, "session time"]:
+    """Paths of a chain that inputs drive, see `onehotglm.kernels.hmm_driven`.
+
+    Parameters
+    ----------
+    key : PRNG key
+    transition_matrix : array, shape (state, next_state)
+        Where the drive is zero.
+    drive : array, shape (session, time, state)
+        That of a first bin has no effect.
+    initial_proba : array, shape (state,)
+
+    Returns
+    -------
+    int32 array, shape (session, time)
+    """
+    gumbel = jax.random.gumbel(key, drive.shape, drive.dtype)
+    log_transition = jnp.log(transition_matrix)
+
+    def step(state, inputs):
+        drive, noise = inputs
+        state = jnp.argmax(log_transition[state] + drive + noise, axis=-1)
+        return state, state
+
+    first = jnp.argmax(jnp.log(initial_proba) + gumbel[:, 0], axis=-1)
+    by_time = (jnp.moveaxis(x[:, 1:], 1, 0) for x in (drive, gumbel))
+    _, rest = lax.scan(step, first, tuple(by_time))
+    return jnp.concatenate([first[None], rest]).T.astype(jnp.int32)
+
+
 def _sample_poisson(key, rate, _):
     # A rate that is out of range gives NaN and not a wrong count; NaN then spreads
     # through the history, so that the caller cannot miss an explosion.

@@ -3,18 +3,20 @@
 import math
 import warnings
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 
 from onehotglm.errors import InvalidInputError
 from onehotglm.kernels.observations import OBSERVATIONS, links_for
-from onehotglm.kernels.rollout import Rollout, rollout
+from onehotglm.kernels.rollout import Rollout, rollout, sample_driven_states
 from onehotglm.random_state import RandomState, jax_key, numpy_generator
 from onehotglm.simulate.checks import check_count
 
 PARAMETERS = ("bias", "weights", "basis_functions", "transition_matrix", "initial_proba")
-RECORDED = ("spikes", "states", "rates")
+RECORDED = ("spikes", "states", "rates", "transition_inputs")
 
 # Faster than any neuron of cortex or hippocampus fires for long.
 _HIGHEST_MEAN_RATE = 300.0  # Hz
@@ -26,6 +28,7 @@ def simulate_from(
     n_sessions: int = 1,
     n_time_bins: int = 3000,
     random_state: RandomState = 0,
+    transition_inputs: ArrayLike | None = None,
 ) -> xr.Dataset:
     """Record a population whose parameters are known.
 
@@ -38,12 +41,15 @@ def simulate_from(
         From `simulate_population` or a fit's ``to_dataset()``: `bias`, `weights`,
         `basis_functions`, `transition_matrix`, `initial_proba`, attributes `bin_size`
         and `link`; where it is not Poisson, the attribute `observation` and `dispersion`
-        (neuron,).
+        (neuron,); where inputs drive the transitions, `transition_weights` (state, input),
+        and `transition_input_mean` (input,) if it is not zero.
     n_sessions : int
     n_time_bins : int
         Per session. Every session starts from silence, its first state from
         `initial_proba`.
     random_state : int, numpy Generator or RandomState, or jax key
+    transition_inputs : array, shape (session, time, input), optional
+        Of parameters with `transition_weights`.
 
     Returns
     -------
@@ -54,7 +60,7 @@ def simulate_from(
     Raises
     ------
     InvalidInputError
-        If a parameter is missing, or the rates explode.
+        If a parameter or its inputs are missing, or the rates explode.
 
     Examples
     --------
@@ -81,16 +87,25 @@ def simulate_from(
     dispersion = None
     if "dispersion" in parameters:
         dispersion = jnp.asarray(parameters["dispersion"].values, jnp.float32)
+    key, states = jax_key(numpy_generator(random_state)), None
+    drive = _drive(parameters, transition_inputs, (n_sessions, n_time_bins))
+    if drive is not None:
+        key, states_key = jax.random.split(key)
+        states = sample_driven_states(states_key, arrays[3], drive, arrays[4])
     out = rollout(
-        jax_key(numpy_generator(random_state)),
+        key,
         *arrays,
         link=parameters.attrs["link"],
         observation=_observation(parameters),
         dispersion=dispersion,
         n_sessions=n_sessions,
         n_time_bins=n_time_bins,
+        states=states,
     )
     recording = _with_recording(parameters, out)
+    if transition_inputs is not None:
+        dims = ("session", "time", "input")
+        recording = recording.assign(transition_inputs=(dims, np.asarray(transition_inputs)))
     _check_rates(recording)
     return recording
 
@@ -118,6 +133,29 @@ def _check_parameters(parameters: xr.Dataset) -> None:
         raise InvalidInputError(
             f"observation={observation!r} needs the variable dispersion (neuron,) in the Dataset"
         )
+
+
+def _drive(
+    parameters: xr.Dataset, inputs: ArrayLike | None, shape: tuple[int, int]
+) -> jax.Array | None:
+    """How much the inputs drive into each state, (session, time, state)."""
+    if "transition_weights" not in parameters:
+        if inputs is not None:
+            raise InvalidInputError(
+                "got transition_inputs, but the Dataset has no transition_weights (state, input)"
+            )
+        return None
+    weights = parameters["transition_weights"].transpose("state", "input").values
+    wanted = (*shape, weights.shape[1])
+    if inputs is None or np.shape(inputs) != wanted:
+        raise InvalidInputError(
+            "the Dataset has transition_weights and transition_inputs "
+            + ("are missing" if inputs is None else f"have the shape {np.shape(inputs)}")
+            + f"; expected the shape {wanted} (session, time, input)"
+        )
+    has_mean = "transition_input_mean" in parameters
+    mean = parameters["transition_input_mean"].values if has_mean else 0.0
+    return jnp.asarray((np.asarray(inputs) - mean) @ weights.T, jnp.float32)
 
 
 def _observation(parameters: xr.Dataset) -> str:
