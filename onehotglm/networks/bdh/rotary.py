@@ -7,7 +7,7 @@ time between them.
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, DTypeLike, Float, Int
 
 THETA = 2.0**16
 """Ratio of the fastest to the slowest rotation, about."""
@@ -50,9 +50,36 @@ def rotate(
     -------
     array, shape (..., neuron)
     """
-    n_pairs = activity.shape[-1] // 2
-    cycles = jnp.asarray(frequencies(activity.shape[-1]), activity.dtype)
-    phase = jnp.mod(jnp.asarray(position, activity.dtype)[..., None] * cycles, 1)
-    cos, sin = jnp.cos(2 * np.pi * phase), jnp.sin(2 * np.pi * phase)
-    first, second = activity[..., :n_pairs], activity[..., n_pairs:]
+    return turn(activity, turns(activity.shape[-1], position, activity.dtype))
+
+
+def turns(
+    n_neurons: int, position: Int[Array, "..."], dtype: DTypeLike
+) -> tuple[Float[Array, "... pair"], Float[Array, "... pair"]]:
+    """Cosine and sine of the angle of each pair of neurons at a position.
+
+    Parameters
+    ----------
+    n_neurons : int
+        Neurons of one head.
+    position : int array, shape (...)
+        Number of the token.
+    dtype : dtype
+        Precision.
+
+    Returns
+    -------
+    tuple of array, shape (..., n_neurons // 2)
+    """
+    cycles = jnp.asarray(frequencies(n_neurons), dtype)
+    phase = jnp.mod(jnp.asarray(position, dtype)[..., None] * cycles, 1)
+    return jnp.cos(2 * np.pi * phase), jnp.sin(2 * np.pi * phase)
+
+
+def turn(
+    activity: Float[Array, "... neuron"], angles: tuple[Array, Array]
+) -> Float[Array, "... neuron"]:
+    """Turn each pair of neurons by angles that `turns` found."""
+    first, second = jnp.split(activity, 2, axis=-1)
+    cos, sin = angles
     return jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)

@@ -107,6 +107,26 @@ def test_long_sequences_are_cut_without_a_trace(monkeypatch, float64):
 
 
 @pytest.mark.slow
+def test_derivatives_of_attention(float64):
+    rng = np.random.default_rng(0)
+    rotated, change = jnp.asarray(rng.normal(size=(2, 2, 5, 6)))
+    values = jnp.asarray(rng.normal(size=(2, 5, 3)))
+
+    def plain(rotated):
+        weights = jnp.tril(jnp.einsum("btn,bun->btu", rotated, rotated), -1)
+        return jnp.einsum("btu,bud->btd", weights, values)
+
+    def ours(rotated):
+        return attend(rotated, values)
+
+    for found, expected in (
+        (jax.jvp(form, (rotated,), (change,))[1] for form in (ours, plain)),
+        (jax.grad(lambda r, form=form: (form(r) ** 2).sum())(rotated) for form in (ours, plain)),
+    ):
+        np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+@pytest.mark.slow
 def test_rotation_tells_only_the_time_between(float64):
     rng = np.random.default_rng(1)
     first, second = rng.normal(size=(2, 8))
