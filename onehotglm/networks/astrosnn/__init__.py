@@ -8,6 +8,12 @@ equations, in `onehotglm.networks.astrosnn.unit`, are this project's reading.
 from onehotglm.networks.astrosnn.decoder import AstroDecoder
 from onehotglm.networks.astrosnn.generator import AstroGenerator
 from onehotglm.networks.astrosnn.language import AstroSNN, make_astrosnn
+from onehotglm.networks.astrosnn.memory import (
+    DelayedRecall,
+    make_memory_network,
+    recall_accuracy,
+    size_without_astrocytes,
+)
 from onehotglm.networks.astrosnn.population import AstroPopulation, make_astro_rnn
 from onehotglm.networks.astrosnn.surrogate import spike
 from onehotglm.networks.astrosnn.unit import AMSU, AMSUState, AMSUTrace, make_amsu
@@ -20,8 +26,12 @@ __all__ = [
     "AstroGenerator",
     "AstroPopulation",
     "AstroSNN",
+    "DelayedRecall",
     "make_amsu",
     "make_astro_rnn",
     "make_astrosnn",
+    "make_memory_network",
+    "recall_accuracy",
+    "size_without_astrocytes",
     "spike",
 ]

@@ -12,7 +12,13 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from onehotglm.errors import InvalidInputError
-from onehotglm.networks.astrosnn.unit import AMSU, AMSUState, make_amsu
+from onehotglm.networks.astrosnn.unit import (
+    AMSU,
+    CALCIUM_TIMESCALES,
+    MEMBRANE_TIMESCALES,
+    AMSUState,
+    make_amsu,
+)
 from onehotglm.networks.rnn.cell import Dynamics, State
 from onehotglm.networks.rnn.network import N_CLASSES, RNN
 from onehotglm.random_state import RandomState, numpy_generator
@@ -91,6 +97,8 @@ def make_astro_rnn(
     threshold_coupling: bool = True,
     reset: bool = True,
     surrogate: str = "fast-sigmoid",
+    calcium_timescales: tuple[float, float] = CALCIUM_TIMESCALES,
+    membrane_timescales: tuple[float, float] = MEMBRANE_TIMESCALES,
     random_state: RandomState = 0,
 ) -> RNN:
     """Random recurrent population with linear readouts of its spikes.
@@ -103,7 +111,7 @@ def make_astro_rnn(
         Input channels.
     n_heads : int
         Readout heads, of two classes each.
-    astrocyte, threshold_coupling, reset, surrogate
+    astrocyte, threshold_coupling, reset, surrogate, calcium_timescales, membrane_timescales
         As in `make_amsu`.
     random_state : int, key or numpy Generator
         Seed of the initial parameters.
@@ -116,7 +124,7 @@ def make_astro_rnn(
     Raises
     ------
     InvalidInputError
-        If a size is below 1, or a name is unknown.
+        If a size is below 1, a name is unknown, or timescales are not in order.
 
     Examples
     --------
@@ -132,6 +140,8 @@ def make_astro_rnn(
         "threshold_coupling": threshold_coupling,
         "reset": reset,
         "surrogate": surrogate,
+        "calcium_timescales": calcium_timescales,
+        "membrane_timescales": membrane_timescales,
     }
     population = make_population(n_neurons, n_inputs, rng, **options)
     bound = n_neurons**-0.5

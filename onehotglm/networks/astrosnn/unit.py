@@ -316,6 +316,8 @@ def make_amsu(
     threshold_coupling: bool = True,
     reset: bool = True,
     surrogate: str = "fast-sigmoid",
+    calcium_timescales: tuple[float, float] = CALCIUM_TIMESCALES,
+    membrane_timescales: tuple[float, float] = MEMBRANE_TIMESCALES,
     rng: np.random.Generator,
 ) -> AMSU:
     """Random layer to start training from.
@@ -332,6 +334,9 @@ def make_amsu(
         Whether a spike lowers the membrane.
     surrogate : {"fast-sigmoid", "arctan"}
         Slope of the spike in derivatives.
+    calcium_timescales, membrane_timescales : tuple of float
+        Shortest and longest initial timescale in bins, above 1; drawn evenly in their
+        logarithm.
     rng : numpy Generator
         Source of randomness.
 
@@ -342,7 +347,7 @@ def make_amsu(
     Raises
     ------
     InvalidInputError
-        If a size is below 1, or a name is unknown.
+        If a size is below 1, a name is unknown, or timescales are not in order.
 
     Examples
     --------
@@ -354,6 +359,8 @@ def make_amsu(
         if size < 1:
             raise InvalidInputError(f"{name}={size}, but it must be at least 1")
     check_surrogate(surrogate)
+    _check_timescales("calcium_timescales", calcium_timescales)
+    _check_timescales("membrane_timescales", membrane_timescales)
 
     def put(values: np.ndarray | float, *shape: int) -> Array:
         return jnp.asarray(np.broadcast_to(values, shape), jnp.float32)
@@ -364,13 +371,13 @@ def make_amsu(
         return np.log(np.exp(rng.uniform(low, high, n_neurons)) - 1)
 
     weights = rng.standard_normal((n_neurons, n_inputs)) * (2 / n_inputs) ** 0.5
-    membrane = decay_of(MEMBRANE_TIMESCALES)
+    membrane = decay_of(membrane_timescales)
     glia = None
     if astrocyte:
         contact = np.log(np.expm1(rng.uniform(0.5, 1.5, (n_neurons, n_inputs)) * 2 / n_inputs))
         glia = Astrocyte(
             contact=put(contact, n_neurons, n_inputs),
-            decay=put(decay_of(CALCIUM_TIMESCALES), n_neurons),
+            decay=put(decay_of(calcium_timescales), n_neurons),
             strength=put(rng.uniform(-0.5, 0.5, n_neurons), n_neurons),
             set_point=put(0.5, n_neurons),
             coupling=put(0.0, n_neurons) if threshold_coupling else None,
@@ -384,3 +391,11 @@ def make_amsu(
         reset,
         surrogate,
     )
+
+
+def _check_timescales(name: str, timescales: tuple[float, float]) -> None:
+    low, high = timescales
+    if not 1 < low <= high:
+        raise InvalidInputError(
+            f"{name}={timescales}, expected (shortest, longest) in bins, the shortest above 1"
+        )

@@ -196,3 +196,16 @@ def test_text_in_steps_and_at_once(options):
 def test_wrong_options_are_named(options, message):
     with pytest.raises(InvalidInputError, match=message):
         make_astrosnn(4, **{"n_neurons": 4, "n_blocks": 1, **options})
+
+
+@pytest.mark.parametrize("name", ["calcium_timescales", "membrane_timescales"])
+def test_initial_timescales(name):
+    def decay(**options):
+        units = make_amsu(2, 50, rng=np.random.default_rng(0), **options)
+        return units.astrocyte.decay if name == "calcium_timescales" else units.decay
+
+    found = 1 + np.exp(np.asarray(decay(**{name: (3.0, 30.0)})))
+    assert 3 <= found.min() < 5
+    assert 20 < found.max() <= 30.001
+    with pytest.raises(InvalidInputError, match=f"{name}=.* the shortest above 1"):
+        decay(**{name: (1.0, 5.0)})
