@@ -14,7 +14,7 @@ the astrocytes' contacts so strong that the few spikes of a cue raise calcium vi
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from onehotglm.errors import InvalidInputError
-from onehotglm.networks.astrosnn.population import make_astro_rnn
+from onehotglm.networks.astrosnn.population import AstroPopulation, make_astro_rnn
 from onehotglm.networks.keys import as_key
 from onehotglm.networks.layers import count_parameters
 from onehotglm.networks.rnn.network import RNN
@@ -66,10 +66,8 @@ class DelayedRecall:
 
     Examples
     --------
-    >>> task = DelayedRecall(max_delay=20)
-    >>> inputs, start, labels = task.draw(jax.random.key(0), 5)
-    >>> inputs.shape, int(start), labels.shape
-    ((35, 64, 27), 15, (64, 4))
+    >>> DelayedRecall(max_delay=20).n_inputs
+    27
     """
 
     max_delay: int
@@ -283,17 +281,18 @@ def make_memory_network(
     network = make_astro_rnn(
         n_neurons, n_inputs=n_inputs, n_heads=n_heads, random_state=rng, **options
     )
-    astrocyte = network.layers[0].units.astrocyte
+    astrocyte = _population(network).units.astrocyte
     if astrocyte is None:
         return network
     # Calcium takes in 1 / timescale of every spike.
     timescales = 1 + np.exp(np.asarray(astrocyte.decay))
     contact = rng.exponential(timescales[:, None] / n_cue_spikes, (n_neurons, n_inputs))
     contact = np.maximum(contact, MIN_CONTACT)
+    raised = astrocyte.contact.at[:, :n_inputs].set(contact + np.log(-np.expm1(-contact)))
     return eqx.tree_at(
-        lambda network: network.layers[0].units.astrocyte.contact,
+        lambda network: _population(network).units.astrocyte,
         network,
-        astrocyte.contact.at[:, :n_inputs].set(contact + np.log(-np.expm1(-contact))),
+        replace(astrocyte, contact=raised),
     )
 
 
@@ -316,7 +315,7 @@ def size_without_astrocytes(network: RNN) -> int:
     25
     """
     n_parameters = count_parameters(network)
-    n_inputs, n_heads = network.layers[0].n_inputs, network.n_heads
+    n_inputs, n_heads = _population(network).n_inputs, network.n_heads
 
     def excess(n: int) -> int:
         # Weights, bias, threshold and decay per unit; per head two rows and two biases.
@@ -326,3 +325,7 @@ def size_without_astrocytes(network: RNN) -> int:
     while excess(n + 1) <= 0:
         n += 1
     return n if -excess(n) <= excess(n + 1) else n + 1
+
+
+def _population(network: RNN) -> AstroPopulation:
+    return cast(AstroPopulation, network.layers[0])

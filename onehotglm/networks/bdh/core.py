@@ -82,7 +82,7 @@ class BDHCore(eqx.Module):
         self, x: Float[Array, "batch time feature"]
     ) -> tuple[Float[Array, "batch time feature"], LevelActivity]:
         """One level, all tokens together."""
-        y: Array | float = 0.0
+        y = jnp.zeros_like(x)
         found = []
         angles = turns(self.decoder.shape[1], jnp.arange(x.shape[1]), x.dtype)
         # Head by head: products of plain matrices are several times faster than batched ones.
