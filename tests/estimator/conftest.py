@@ -42,11 +42,11 @@ def simulate(n_sessions=N_SESSIONS, n_time=N_TIME, seed=0) -> xr.Dataset:
     return xr.Dataset({"spikes": spikes, "states": (("session", "time"), states)})
 
 
-def quietly_fit(model: OneHotHMMGLM, spikes) -> OneHotHMMGLM:
+def quietly_fit(model: OneHotHMMGLM, spikes, **beside) -> OneHotHMMGLM:
     """Fit without the warnings of short fits."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return model.fit(spikes)
+        return model.fit(spikes, **beside)
 
 
 def quick_fit(data, **options) -> OneHotHMMGLM:

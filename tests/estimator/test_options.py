@@ -163,6 +163,18 @@ def test_stickiness(fit):
     assert stay[1] > max(stay[0], 0.985)
 
 
+@pytest.mark.slow
+def test_transition_ridge(spikes):
+    """What else is said of inputs is in `test_transition_inputs.py`."""
+    activity = {"transition_inputs": spikes.isel(neuron=[0]).rename(neuron="input")}
+    options = [{}, dict(transition_ridge=1e4)]
+    base, stiff = (
+        quietly_fit(OneHotHMMGLM(**BASE | more), spikes, **activity).transition_weights_
+        for more in options
+    )
+    assert np.abs(stiff).max() < 0.1 * np.abs(base).max()
+
+
 def test_n_init(fit, base):
     # More starts contain the single one's, and the best by the objective is kept.
     several = fit(n_init=4)

@@ -133,13 +133,6 @@ def test_inputs_of_any_kind_give_the_same_fit(train, driven):
 
 
 @pytest.mark.slow
-def test_ridge_holds_the_weights(train, driven):
-    tight = fit(train, transition_ridge=1e4)
-    assert np.abs(tight.transition_weights_ * SD).max() < 0.05
-    assert np.abs(driven.transition_weights_ * SD).max() > 1.0
-
-
-@pytest.mark.slow
 def test_inputs_of_first_bins_do_not_matter(train, driven):
     changed = train["inputs"].copy()
     changed[:, 0] = 0.0
