@@ -80,9 +80,5 @@ def transitions(seed: int) -> Measures:
         "state accuracy": tuple(each.accuracy for each in found),
         **couplings_measures([each.couplings for each in found[:2]], test),
         "weights' correlation": (correlation(weights, true_weights), UNKNOWN, 1.0),
-        "weights' rms error per sd": (
-            rms(error),
-            rms(true_weights * true.transition_input_sd_),
-            0.0,
-        ),
+        "weights' rms error per sd": (rms(weights - true_weights), rms(true_weights), 0.0),
     }
