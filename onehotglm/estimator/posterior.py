@@ -7,6 +7,9 @@ A guide is a Dataset:
   one-hot prior (sign, state, post, pre, basis): strengths, truncated normal; and
   ``log_type_proba`` (state, post, pre, type);
 - ``correlation``: as in `onehotglm.inference.guides.GuideParams`;
+- ``site_shift`` (state, post, column), ``site_factor`` (..., earlier_column), with the prior of
+  the biases and which couplings are ``free``: a guide made of sites, of which the normals
+  above give moments only (`onehotglm.estimator.tied_posterior`);
 - ``transition`` (state, next_state), ``initial`` (state): Dirichlet concentrations;
 - hyperparameters ``<name>`` (concentrations) or ``<name>_loc`` and ``<name>_log_scale``.
 """
@@ -20,6 +23,7 @@ import xarray as xr
 from scipy.special import ndtri
 from scipy.stats import beta
 
+from onehotglm.estimator.tied_posterior import is_tied, tied_draws, tied_marginals
 from onehotglm.inference.guides import CouplingGuide, cholesky_rows
 from onehotglm.model.couplings import Normals, SpikeSlabs
 from onehotglm.model.params import Params
@@ -80,23 +84,17 @@ def summary(model: "PosteriorMethods", level: float) -> xr.Dataset:
         `connection_type_proba` and `shared_type_proba`.
     """
     guide = model.guide_
-    bias, weights = marginals(guide)
-    tails = ndtri(0.5 * (1 - level)), ndtri(0.5 * (1 + level))
     variables: dict[str, Any] = {}
 
-    def add(name, dims, mean, sd, lower, upper):
-        arrays = (mean, sd, lower, upper)
+    def add(name, dims, *arrays):
         for suffix, array in zip(("_mean", "_se", "_low", "_high"), arrays, strict=True):
             variables[name + suffix] = (dims, np.asarray(array))
 
-    n_basis = guide.sizes["basis"]
-    ends = (bias.quantile(jnp.asarray(z)) for z in tails)
-    add("bias", ("state", "neuron"), bias.loc, bias.scale, *ends)
-    shape = (*weights.loc.shape[-3:-1], -1, n_basis)
-    flat = (*weights.mean_and_sd(), *(weights.quantile(jnp.asarray(z)) for z in tails))
-    per_basis = [np.asarray(x).reshape(shape) for x in flat]
-    add("weights", (*_CONNECTION, "basis"), *per_basis)
-    add("connectivity", _CONNECTION, *_summed_over_lags(model, per_basis, tails))
+    of_couplings = _tied if is_tied(guide) else _untied
+    found = of_couplings(model, level)
+    dims = (("state", "neuron"), (*_CONNECTION, "basis"), _CONNECTION)
+    for name, where, arrays in zip(("bias", "weights", "connectivity"), dims, found, strict=True):
+        add(name, where, *arrays)
     for name, public in _DIRICHLETS.items():
         add(public, guide[name].dims, *_dirichlet(guide[name].values, level))
     for name in ("connection_type_proba", "shared_type_proba"):
@@ -104,6 +102,26 @@ def summary(model: "PosteriorMethods", level: float) -> xr.Dataset:
         if value is not None:
             variables[name] = ((*_CONNECTION, "type")[-value.ndim :], value)
     return xr.Dataset(variables, attrs={"level": level, "guide": model.guide})
+
+
+def _untied(model: "PosteriorMethods", level: float) -> list[list[np.ndarray]]:
+    """Mean, standard deviation, ends of the interval of biases, weights, connectivity."""
+    bias, weights = marginals(model.guide_)
+    tails = ndtri(0.5 * (1 - level)), ndtri(0.5 * (1 + level))
+    ends = (np.asarray(bias.quantile(jnp.asarray(z))) for z in tails)
+    shape = (*weights.loc.shape[-3:-1], -1, model.guide_.sizes["basis"])
+    flat = (*weights.mean_and_sd(), *(weights.quantile(jnp.asarray(z)) for z in tails))
+    per_basis = [np.asarray(x).reshape(shape) for x in flat]
+    of_bias = [np.asarray(bias.loc), np.asarray(bias.scale), *ends]
+    return [of_bias, per_basis, _summed_over_lags(model, per_basis, tails)]
+
+
+def _tied(model: "PosteriorMethods", level: float) -> list[list[np.ndarray]]:
+    """Do the same where hyperparameters tie the couplings."""
+    area = model.basis_functions_.sum(1)
+    mixtures = tied_marginals(model.guide_, model.bias == "shared", area)
+    tails = 0.5 * (1 - level), 0.5 * (1 + level)
+    return [[*x.mean_and_sd(), *(x.quantile(p) for p in tails)] for x in mixtures]
 
 
 def _summed_over_lags(
@@ -163,9 +181,12 @@ def draws(model: "PosteriorMethods", n_draws: int, random_state: RandomState) ->
     """
     guide = model.guide_
     first, second, third = jax.random.split(jax_key(numpy_generator(random_state)), 3)
-    correlation = guide["correlation"].values if "correlation" in guide else None
-    joint = CouplingGuide(*marginals(guide), correlation, model.guide)
-    coefficients = np.asarray(joint.sample(first, (n_draws,)))
+    if is_tied(guide):
+        coefficients = tied_draws(guide, model.bias == "shared", first, n_draws)
+    else:
+        correlation = guide["correlation"].values if "correlation" in guide else None
+        joint = CouplingGuide(*marginals(guide), correlation, model.guide)
+        coefficients = np.asarray(joint.sample(first, (n_draws,)))
     bias = coefficients[..., 0]
     if model.bias == "shared":
         bias = np.broadcast_to(bias[:, :1], bias.shape)

@@ -14,11 +14,13 @@ import xarray as xr
 from onehotglm.estimator import posterior
 from onehotglm.estimator.attributes import keep_params, summed_over_lags
 from onehotglm.estimator.learned_prior import keep_prior
+from onehotglm.estimator.tied_posterior import is_tied, with_moments
 from onehotglm.inference import decode, guides, svi
 from onehotglm.inference.guides import GuideParams, Marginals
 from onehotglm.inference.learning import Learned, Problem
 from onehotglm.inference.likelihood import Emission
 from onehotglm.inference.minibatch import find_sessions, session_log_likelihoods
+from onehotglm.inference.sites import Sites, absolute_sites
 from onehotglm.inference.svi import SVIConfig, Target
 from onehotglm.inference.warm_start import warm_start
 from onehotglm.model.couplings import GaussianCouplings, OneHotCouplings, SpikeSlabs
@@ -86,7 +88,7 @@ def refine(model: "OneHotHMMGLM", problem: Problem, learned: Learned, monitor: "
 
 
 def _target(
-    model: "OneHotHMMGLM", problem: Problem, learned: Learned, anchor: Marginals
+    model: "OneHotHMMGLM", problem: Problem, learned: Learned, anchor: Marginals | Sites
 ) -> tuple[Target, SVIConfig]:
     """Collect what is fitted, and what the compiled step depends on."""
     recording, emission = problem.recording, emission_of(problem)
@@ -182,6 +184,39 @@ def _learned_prior(
 
 def _label(params: GuideParams, target: Target, config: SVIConfig) -> xr.Dataset:
     """Label the guide as `onehotglm.estimator.posterior` describes it; states as they come."""
+    shape, n_neurons = config.shape, len(target.constants.free)
+    variables: dict[str, tuple] = {
+        "transition": (("state", "next_state"), np.exp(params.transition)),
+        "initial": (("state",), np.exp(params.initial)),
+    }
+    for name, value in params.hyper.items():
+        if not isinstance(value, tuple):
+            variables[name] = (_HYPER_DIMS[name], np.exp(value))
+            continue
+        for suffix, array in zip(("loc", "log_scale"), value, strict=True):
+            if "post" in _HYPER_DIMS[name]:
+                array = np.reshape(array, (n_neurons, -1, shape.n_basis))
+            variables[f"{name}_{suffix}"] = (_HYPER_DIMS[name], array)
+    label = _label_sites if isinstance(params.marginals, Sites) else _label_marginals
+    variables |= label(params, target, config)
+    guide = xr.Dataset({name: (dims, np.asarray(x)) for name, (dims, x) in variables.items()})
+    return with_moments(guide, shape.shared_bias) if is_tied(guide) else guide
+
+
+def _label_sites(params: GuideParams, target: Target, config: SVIConfig) -> dict[str, tuple]:
+    constants, n_basis = target.constants, config.shape.n_basis
+    sites = absolute_sites(params.marginals, target.anchor)
+    free = np.reshape(constants.free, (len(constants.free), -1, n_basis))
+    return {
+        "site_shift": (("state", "post", "column"), sites.shift),
+        "site_factor": (("state", "post", "column", "earlier_column"), sites.factor),
+        "bias_prior_mean": (("neuron",), constants.bias_mean),
+        "bias_prior_precision": ((), constants.bias_precision),
+        "free": (("post", "pre", "basis"), free),
+    }
+
+
+def _label_marginals(params: GuideParams, target: Target, config: SVIConfig) -> dict[str, tuple]:
     shape, free = config.shape, np.asarray(target.constants.free)
     bias, weights = guides.absolute(params.marginals, target.anchor)
     if shape.shared_bias:
@@ -190,8 +225,6 @@ def _label(params: GuideParams, target: Target, config: SVIConfig) -> xr.Dataset
     variables = {
         "bias_loc": (("state", "neuron"), bias.loc),
         "bias_scale": (("state", "neuron"), bias.scale),
-        "transition": (("state", "next_state"), np.exp(params.transition)),
-        "initial": (("state",), np.exp(params.initial)),
     }
     loc, scale = (np.where(free, x, 0.0) for x in (weights.loc, weights.scale))
     if isinstance(weights, SpikeSlabs):
@@ -206,12 +239,4 @@ def _label(params: GuideParams, target: Target, config: SVIConfig) -> xr.Dataset
     if params.correlation is not None:
         last = "factor" if config.guide == "low_rank" else "earlier_column"
         variables["correlation"] = (("state", "post", "column", last), params.correlation)
-    for name, value in params.hyper.items():
-        if not isinstance(value, tuple):
-            variables[name] = (_HYPER_DIMS[name], np.exp(value))
-            continue
-        for suffix, array in zip(("loc", "log_scale"), value, strict=True):
-            if "post" in _HYPER_DIMS[name]:
-                array = np.reshape(array, (len(free), -1, shape.n_basis))
-            variables[f"{name}_{suffix}"] = (_HYPER_DIMS[name], array)
-    return xr.Dataset({name: (dims, np.asarray(x)) for name, (dims, x) in variables.items()})
+    return variables

@@ -8,7 +8,8 @@ each coefficient the quantile of its own marginal at ``Phi(z)``.
 - ``mean_field``: independent scores.
 - ``low_rank``: a few common factors of all scores, of all states and neurons.
 - ``structured``: any correlations within a regression, that is between the bias and all
-  weights onto one neuron in one state, where the data correlate them.
+  weights onto one neuron in one state, where the data correlate them.  Under the Gaussian
+  prior also between the states, which it ties (`onehotglm.inference.sites`; no copula then).
 
 With scores of correlation R the divergence from a prior with independent weights is
 ``-log det(R) / 2`` plus that of the marginals: exact, without sampling.  (Where a type
@@ -29,8 +30,9 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Float, PRNGKeyArray
 from numpyro.distributions.kl import kl_divergence
 
+from onehotglm.inference.sites import Sites, SitesGuide, absolute_sites
 from onehotglm.model.couplings import Couplings, Normals, SpikeSlabs
-from onehotglm.model.generative import Shape
+from onehotglm.model.generative import Constants, Shape, prior_over_couplings
 
 GUIDES = ("mean_field", "low_rank", "structured")
 # Common factors of the low-rank guide.
@@ -60,18 +62,19 @@ class GuideParams(NamedTuple):
 
     Attributes
     ----------
-    marginals : Marginals
-        Relative to the anchor, except for the types' logits.
+    marginals : Marginals or Sites
+        Relative to the anchor, except for the types' logits.  Sites for "structured" under
+        the Gaussian prior.
     correlation : array, or None
-        Shape (state, post, column, column) for "structured", (state, post, column, rank)
-        for "low_rank".
+        Shape (state, post, column, column) for "structured" without sites, (state, post,
+        column, rank) for "low_rank".
     transition, initial : array, shape (state, next_state), (state,)
         Log concentrations of Dirichlet distributions.
     hyper : dict of str to (array, array) or array
         Location and log scale (normal or log-normal sites), or log concentrations.
     """
 
-    marginals: Marginals
+    marginals: Any
     correlation: Any
     transition: Array
     initial: Array
@@ -196,23 +199,45 @@ def cholesky_rows(
     return (below + jnp.eye(parameters.shape[-1], dtype=parameters.dtype)) / length
 
 
-def program(params: GuideParams, anchor: Marginals, shape: Shape, guide: str) -> None:
+def program(
+    params: GuideParams,
+    anchor: Any,
+    constants: Constants,
+    shape: Shape,
+    guide: str,
+) -> None:
     """Guide of `onehotglm.model.generative.switching_glm` as a numpyro program.
 
     Parameters
     ----------
     params : GuideParams
-    anchor : Marginals
+    anchor : Marginals or Sites
+    constants : Constants
     shape : Shape
     guide : str
         One of `GUIDES`.
     """
     numpyro.sample("transition", SmoothDirichlet(jnp.exp(params.transition)).to_event(1))
     numpyro.sample("initial", SmoothDirichlet(jnp.exp(params.initial)))
-    for name, family in _FAMILIES[shape.prior].items():
-        numpyro.sample(name, family(params.hyper[name]))
-    marginals = absolute(params.marginals, anchor)
-    numpyro.sample("coefficients", CouplingGuide(*marginals, params.correlation, guide))
+    hyper = {
+        name: numpyro.sample(name, family(params.hyper[name]))
+        for name, family in _FAMILIES[shape.prior].items()
+    }
+    numpyro.sample("coefficients", _couplings(params, anchor, hyper, constants, shape, guide))
+
+
+def _couplings(
+    params: GuideParams,
+    anchor: Any,
+    hyper: dict[str, Array],
+    constants: Constants,
+    shape: Shape,
+    guide: str,
+) -> CouplingGuide | SitesGuide:
+    if isinstance(params.marginals, Sites):
+        prior = prior_over_couplings(hyper, constants, shape)
+        return SitesGuide(absolute_sites(params.marginals, anchor), prior)
+    return CouplingGuide(*absolute(params.marginals, anchor), params.correlation, guide)
 
 
 def _normal(params: tuple[Array, Array]) -> dist.Distribution:

@@ -24,6 +24,7 @@ from onehotglm.inference import guides
 from onehotglm.inference.guides import GuideParams, Marginals
 from onehotglm.inference.likelihood import Emission, marginal_log_likelihood
 from onehotglm.inference.minibatch import Sessions, take_sessions
+from onehotglm.inference.sites import Sites
 from onehotglm.model.generative import Constants, Shape, switching_glm
 from onehotglm.model.params import Params
 from onehotglm.model.recording import Recording
@@ -68,7 +69,7 @@ class Target(NamedTuple):
     recording : Recording
     sessions : Sessions
     constants : Constants
-    anchor : Marginals
+    anchor : Marginals or Sites
     reference : array, shape (session,)
         Log-likelihoods of the sessions under some fixed parameters.  What a minibatch
         has more or less of them than an average one is luck, and subtracted.
@@ -77,7 +78,7 @@ class Target(NamedTuple):
     recording: Recording
     sessions: Sessions
     constants: Constants
-    anchor: Marginals
+    anchor: Marginals | Sites
     reference: Float[Array, " session"]
 
 
@@ -179,7 +180,9 @@ def negative_elbo(
         draw,
         {},
         lambda: switching_glm(likelihood, target.constants, config.shape),
-        lambda: guides.program(params, target.anchor, config.shape, config.guide),
+        lambda: guides.program(
+            params, target.anchor, target.constants, config.shape, config.guide
+        ),
     )
     return sum(terms.values()) + luck, -terms["log_likelihood"] - luck
 

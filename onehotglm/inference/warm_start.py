@@ -8,6 +8,7 @@ import numpy as np
 
 from onehotglm.inference.guides import RANK, GuideParams, Marginals
 from onehotglm.inference.learning import Learned, Problem
+from onehotglm.inference.sites import Sites
 from onehotglm.model.priors import GaussianPrior, OneHotPrior, TypePosterior
 
 # No type starts less probable than this part of even odds: it could not come back.
@@ -17,7 +18,7 @@ _SMALLEST_SCALE = 1e-3
 
 def warm_start(
     problem: Problem, learned: Learned, guide: str, rng: np.random.Generator
-) -> tuple[GuideParams, Marginals]:
+) -> tuple[GuideParams, Any]:
     """Guide with EM's modes and Laplace variances, and the anchor that it is relative to.
 
     Parameters
@@ -31,15 +32,13 @@ def warm_start(
     Returns
     -------
     params : GuideParams
-    anchor : Marginals
+    anchor : Marginals or Sites
     """
-    covariance = _laplace_covariance(learned)
-    scale = np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1))
-    coefficients = np.asarray(learned.state.accepted.coefficients, float)
-    if learned.types is None:
-        loc, log_scale, logits = coefficients[..., 1:], np.log(scale[..., 1:]), None
-    else:
-        loc, log_scale, logits = _slabs(learned.types)
+    marginals, anchor, correlation = (
+        _sites(problem, learned)
+        if guide == "structured" and isinstance(learned.prior, GaussianPrior)
+        else _marginals(learned, guide, rng)
+    )
     accepted, occupancy = learned.state.accepted, np.asarray(learned.state.occupancy, float)
     concentration, stickiness, _ = problem.transition_prior
     rows = occupancy[:, None] * np.asarray(accepted.transition, float) + concentration
@@ -51,17 +50,51 @@ def warm_start(
     def given(tree: Any) -> Any:
         return jax.tree.map(lambda x: jnp.asarray(x, dtype), tree)
 
-    loc, log_scale, logits = given((loc, log_scale, logits))
-    bias, bias_log_scale = given((coefficients[..., 0], np.log(scale[..., 0])))
-    zeros = (jnp.zeros_like(x) for x in (bias, bias_log_scale, loc, log_scale))
     params = GuideParams(
-        marginals=Marginals(next(zeros), next(zeros), next(zeros), next(zeros), logits),
-        correlation=given(_correlation(guide, covariance, rng)),
+        marginals=given(marginals),
+        correlation=given(correlation),
         transition=given(np.log(rows)),
         initial=given(np.log(first)),
         hyper=given(_hyper(learned.prior)),
     )
-    return params, Marginals(bias, bias_log_scale, loc, log_scale, logits)
+    return params, given(anchor)
+
+
+def _marginals(
+    learned: Learned, guide: str, rng: np.random.Generator
+) -> tuple[Marginals, Marginals, np.ndarray | None]:
+    """Marginals at EM's modes, their anchor, and correlations, in numpy."""
+    covariance = _laplace_covariance(learned)
+    log_scale: Any = 0.5 * np.log(np.diagonal(covariance, axis1=-2, axis2=-1))
+    coefficients: Any = np.asarray(learned.state.accepted.coefficients, float)
+    anchor: Any = Marginals(
+        coefficients[..., 0],
+        log_scale[..., 0],
+        *(
+            (coefficients[..., 1:], log_scale[..., 1:], None)
+            if learned.types is None
+            else _slabs(learned.types)
+        ),
+    )
+    here = jax.tree.map(np.zeros_like, anchor)._replace(type_logits=anchor.type_logits)
+    return here, anchor, _correlation(guide, covariance, rng)
+
+
+def _sites(problem: Problem, learned: Learned) -> tuple[Sites, Sites, None]:
+    """Sites that give EM's modes back at EM's hyperparameters, and their anchor, in numpy."""
+    penalty = jax.tree.map(lambda x: np.asarray(x, float), learned.penalty)
+    information = np.stack([np.asarray(x, float) for x in learned.state.curvature.information])
+    size = information.shape[-1]
+    jitter = 1e-6 * np.trace(information, axis1=-2, axis2=-1) / size + 1e-8
+    information = information + jitter[..., None, None] * np.eye(size)
+    coefficients = np.asarray(learned.state.accepted.coefficients, float)
+    centre = np.zeros_like(penalty.mean)
+    centre[..., 0] = problem.bias_mean
+    shift = np.einsum("sncd,snd->snc", information, coefficients - centre)
+    shift += penalty.precision * (coefficients - penalty.mean)
+    factor: Any = np.linalg.cholesky(information)
+    anchor: Any = Sites(shift, factor)
+    return jax.tree.map(np.zeros_like, anchor), anchor, None
 
 
 def _laplace_covariance(learned: Learned) -> np.ndarray:
