@@ -1,11 +1,13 @@
 """Kill a fit at random moments, resume it each time, and compare with one that was left alone.
 
     python benchmarks/kill_and_resume.py [--size small|demo] [--kills 30] [--prior one-hot]
+    python benchmarks/kill_and_resume.py --method vi
 
 Every process gets SIGKILL at a random moment: while it starts and compiles, or within the
-time that a few EM steps take after it has gone on.  `small` is a recording that it simulates;
-`demo` are the 30 training sessions of demo_seed0.npz.  The run ends with an error unless all
-results are the same to the last bit, and no more than one EM step was lost per kill.
+time that a few EM steps (or blocks of variational steps) take after it has gone on.  `small`
+is a recording that it simulates; `demo` are the 30 training sessions of demo_seed0.npz.  The
+run ends with an error unless all results are the same to the last bit, and no more than one
+step was lost per kill.
 """
 
 import argparse
@@ -38,7 +40,7 @@ EARLY = 0.2
 
 
 def child(args: argparse.Namespace) -> None:
-    """Fit or go on, note every EM step, and write the results."""
+    """Fit or go on, note every step, and write the results."""
     import numpy as np
 
     from onehotglm import simulate_population
@@ -50,19 +52,23 @@ def child(args: argparse.Namespace) -> None:
         spikes = simulate_population(
             n_neurons=8, n_states=3, n_sessions=6, n_time_bins=1000, random_state=0
         )["spikes"]
-    model = make_model(args.prior, 3, 0)
+    model = make_model(args.prior, 3, 0).set_params(method=args.method)
     if args.size == "small":
         model.set_params(n_states=3, link="softplus")
     if args.checkpoint is not None:
         model.set_params(checkpoint=args.checkpoint, resume=True)
-    note, steps = Monitor.__call__, os.open(args.steps, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    steps = os.open(args.steps, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
-    def call(self, state):
-        stop = note(self, state)  # waits for the step's results
-        os.write(steps, b".")
-        return stop
+    def noting(note):
+        def call(self, state):
+            stop = note(self, state)  # waits for the step's results
+            os.write(steps, b".")
+            return stop
 
-    Monitor.__call__ = call
+        return call
+
+    for name in ("__call__", "watch_bound"):
+        setattr(Monitor, name, noting(getattr(Monitor, name)))
     model.fit(spikes)
     results = {name: getattr(model, name) for name in RESULTS}
     np.savez(args.out, **{name: value for name, value in results.items() if value is not None})
@@ -70,6 +76,7 @@ def child(args: argparse.Namespace) -> None:
 
 def start(args: argparse.Namespace, folder: Path, name: str, checkpoint: Path | None):
     command = [sys.executable, __file__, "--child", "--size", args.size, "--prior", args.prior]
+    command += ["--method", args.method]
     command += ["--steps", str(folder / f"{name}.steps"), "--out", str(folder / f"{name}.npz")]
     if checkpoint is not None:
         command += ["--checkpoint", str(checkpoint)]
@@ -116,6 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--size", choices=("small", "demo"), default="small")
     parser.add_argument("--prior", choices=("none", "gaussian", "one-hot"), default="one-hot")
+    parser.add_argument("--method", choices=("em", "vi"), default="em")
     parser.add_argument("--kills", type=int, default=30, help="at least so many")
     parser.add_argument("--random-state", type=int, default=0, help="of the moments")
     for name in ("--checkpoint", "--steps", "--out"):
@@ -130,7 +138,7 @@ def main() -> None:
         begin = time.perf_counter()
         assert start(args, folder, "alone", None).wait() == 0
         n_steps, seconds = steps_of(folder, "alone"), time.perf_counter() - begin
-        print(f"left alone: {n_steps} EM steps, {seconds:.1f} s with start and compilation")
+        print(f"left alone: {n_steps} steps, {seconds:.1f} s with start and compilation")
         # So short that the kills come before the fit ends.
         pause = 0.6 if args.size == "demo" else 0.15
         kills, runs, checkpoint = 0, 0, folder / "fit.ckpt"
@@ -140,7 +148,7 @@ def main() -> None:
             if kill_once(process, folder, draw, pause):
                 kills += 1
                 if kills % 10 == 0:
-                    print(f"{kills} kills, {steps_of(folder, 'killed')} EM steps", flush=True)
+                    print(f"{kills} kills, {steps_of(folder, 'killed')} steps", flush=True)
             else:  # ended too soon: once more from the start
                 assert process.returncode == 0
                 assert not same(folder / "alone.npz", folder / "killed.npz")
@@ -149,7 +157,7 @@ def main() -> None:
         assert start(args, folder, "killed", checkpoint).wait() == 0
         repeated = steps_of(folder, "killed") - n_steps
         different = same(folder / "alone.npz", folder / "killed.npz")
-        print(f"{kills} kills in {runs + 1} processes; EM steps done twice: {repeated}")
+        print(f"{kills} kills in {runs + 1} processes; steps done twice: {repeated}")
         print(f"results that differ: {', '.join(different) or 'none, to the last bit'}")
         raise SystemExit(bool(different) or repeated > kills)
 

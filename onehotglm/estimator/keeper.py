@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from onehotglm.estimator.monitor import Monitor
 
 FORMAT_VERSION = 1
-# NamedTuples that states consist of.
+# NamedTuples that states of EM consist of.
 _TYPES = (
     *(em.Run, em.EMState, restarts.Search, phases.Learning),
     *(Curvature, Params, Penalty, Signs),
@@ -41,7 +41,7 @@ class Stage(Protocol):
     """A part of a fit with an explicit state; modules of `onehotglm.inference` are such."""
 
     def step(self, problem: Problem, state: Any, /) -> Any:
-        """Take one EM step."""
+        """Take one EM step, or one block of variational steps."""
 
     def is_done(self, state: Any, /) -> bool:
         """Whether nothing is left to do."""
@@ -71,6 +71,8 @@ class Keeper:
         What has to be the same to go on, see `fingerprint_of`.
     monitor : Monitor
         Its paths are kept too.
+    types : sequence of types
+        NamedTuples that states consist of, beside those of EM.
 
     Raises
     ------
@@ -85,6 +87,7 @@ class Keeper:
         resume: bool,
         fingerprint: Callable[[], dict[str, Any]],
         monitor: "Monitor",
+        types: Sequence[type] = (),
     ):
         self._path = None if path is None else Path(path)
         self._monitor = monitor
@@ -104,7 +107,7 @@ class Keeper:
         found = load_header(self._path)
         if resume:
             _check_same(self._path, found, self._header)
-            self._kept = load_tree(self._path, _TYPES)
+            self._kept = load_tree(self._path, (*_TYPES, *types))
         elif not found.get("done"):
             raise DataFileError(
                 f"{self._path} holds a fit that has not ended; pass resume=True to go on with it, "
@@ -188,22 +191,41 @@ def run_em(
     DataFileError
         See `Keeper`.
     """
-    keeper = Keeper(
+    with open_keeper(parameters, problem, starts, monitor) as keeper:
+        learning = drive_em(keeper, parameters["prior"], problem, starts, monitor)
+    assert learning is not None  # no stage comes after it
+    return phases.result(learning)
+
+
+def open_keeper(
+    parameters: dict[str, Any],
+    problem: Problem,
+    starts: Sequence[Params],
+    monitor: "Monitor",
+    types: Sequence[type] = (),
+) -> Keeper:
+    """Keeper of a fit with these parameters of the constructor; raises as `Keeper`."""
+    return Keeper(
         parameters["checkpoint"],
         resume=parameters["resume"],
         fingerprint=lambda: fingerprint_of(parameters, problem, starts),
         monitor=monitor,
+        types=types,
     )
-    with keeper:
-        search = keeper.drive("search", restarts, problem, lambda: restarts.init(starts))
-        monitor.start_over()
-        learning = keeper.drive(
-            "learning",
-            phases,
-            problem,
-            lambda: phases.init(problem, restarts.best(search), parameters["prior"]),
-        )
-    return phases.result(learning)
+
+
+def drive_em(
+    keeper: Keeper, prior: str, problem: Problem, starts: Sequence[Params], monitor: "Monitor"
+) -> phases.Learning | None:
+    """Run both stages of EM; None if the file holds a later one."""
+    search = keeper.drive("search", restarts, problem, lambda: restarts.init(starts))
+    monitor.start_over()
+    return keeper.drive(
+        "learning",
+        phases,
+        problem,
+        lambda: phases.init(problem, restarts.best(search), prior),
+    )
 
 
 def fingerprint_of(

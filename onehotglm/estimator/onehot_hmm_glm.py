@@ -109,10 +109,10 @@ class OneHotHMMGLM(PresentableModel):
     progress : bool
         Show a progress bar in fits longer than two seconds.
     checkpoint : path, optional
-        File that is written after every EM step, so that a fit survives whatever ends the
-        process: at most one step is lost.  When the fit has ended the file stays, marked so;
-        delete it once the fit is saved.  A file belongs to one fit: objects that fit several
-        models (`GridSearchCV`) need None.
+        File that is written after every EM step or block of variational steps, so that a fit
+        survives whatever ends the process: at most one of them is lost.  When the fit has
+        ended the file stays, marked so; delete it once the fit is saved.  A file belongs to
+        one fit: objects that fit several models (`GridSearchCV`) need None.
     resume : bool
         Go on from `checkpoint`, if the file is there, to the very result of a fit that was
         never stopped.  Data and settings must be the same.
@@ -375,7 +375,4 @@ class OneHotHMMGLM(PresentableModel):
         # numpyro is heavy: only those who use it wait for it.
         from onehotglm.estimator import variational
 
-        learned = run_em(self.get_params(), variational.short(problem), starts, monitor)
-        self.n_parameters_ = effective_parameters(problem, learned)
-        monitor.start_over()
-        return variational.refine(self, problem, learned, monitor)
+        return variational.fit(self, problem, starts, monitor)

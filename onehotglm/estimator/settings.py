@@ -34,7 +34,6 @@ _ONLY_EM = {
     "observation": ("poisson", "bernoulli"),
     "self_history": ("coupling", "none"),
     "dale": (None,),
-    "checkpoint": (None,),
 }
 _COUNTS = {"n_states": 1, "n_lags": 1, "n_init": 1, "max_iter": 1}
 _NUMBERS = {

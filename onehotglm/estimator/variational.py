@@ -4,7 +4,7 @@ The guide is kept as a labelled Dataset, ``guide_``; from it follow the posterio
 (the fitted attributes), intervals and draws (`onehotglm.estimator.posterior`).
 """
 
-from functools import partial
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
@@ -12,22 +12,26 @@ import numpy as np
 import xarray as xr
 
 from onehotglm.estimator import posterior
+from onehotglm.estimator.ascent import Ascent, Climb, state_types
 from onehotglm.estimator.attributes import keep_params, summed_over_lags
+from onehotglm.estimator.keeper import drive_em, open_keeper
 from onehotglm.estimator.learned_prior import keep_prior
 from onehotglm.estimator.tied_posterior import is_tied, with_moments
-from onehotglm.inference import decode, guides, svi
-from onehotglm.inference.guides import GuideParams, Marginals
-from onehotglm.inference.learning import Learned, Problem
+from onehotglm.inference import decode, guides, phases
+from onehotglm.inference.complexity import effective_parameters
+from onehotglm.inference.guides import GuideParams
+from onehotglm.inference.learning import Problem
 from onehotglm.inference.likelihood import Emission
-from onehotglm.inference.minibatch import find_sessions, session_log_likelihoods
+from onehotglm.inference.minibatch import find_sessions
 from onehotglm.inference.sites import Sites, absolute_sites
 from onehotglm.inference.svi import SVIConfig, Target
 from onehotglm.inference.warm_start import warm_start
 from onehotglm.model.couplings import GaussianCouplings, OneHotCouplings, SpikeSlabs
 from onehotglm.model.generative import Constants, Shape, prior_over_couplings
+from onehotglm.model.params import Params
 from onehotglm.model.priors import GaussianPrior, OneHotPrior, expected_weights
 from onehotglm.model.transitions import TransitionPrior
-from onehotglm.random_state import jax_key, numpy_generator, spawn
+from onehotglm.random_state import numpy_generator, spawn
 
 if TYPE_CHECKING:
     from onehotglm.estimator.monitor import Monitor
@@ -48,59 +52,57 @@ _HYPER_DIMS: dict[str, tuple[str, ...]] = {
 }
 
 
-def short(problem: Problem) -> Problem:
-    """Make a problem for the short EM that variational inference starts from."""
-    return problem._replace(
-        max_iter=min(problem.max_iter, _EM_ITERATIONS), tol=max(problem.tol, _EM_TOL)
-    )
-
-
-def refine(model: "OneHotHMMGLM", problem: Problem, learned: Learned, monitor: "Monitor") -> str:
-    """Maximise the bound, starting at EM's fit, and set the fitted attributes.
+def fit(
+    model: "OneHotHMMGLM", problem: Problem, starts: Sequence[Params], monitor: "Monitor"
+) -> str:
+    """Fit by a short EM, maximise the bound from there, and set the fitted attributes.
 
     Parameters
     ----------
     model : OneHotHMMGLM
         Gets the attributes.
     problem : Problem
-        Not shortened.
-    learned : Learned
-        By the short EM.
+    starts : sequence of Params
     monitor : Monitor
 
     Returns
     -------
     str
         Why it stopped.
+
+    Raises
+    ------
+    DataFileError
+        See `keeper.Keeper`.
     """
-    rng, noise = spawn(numpy_generator(model.random_state), 2)
-    params, anchor = warm_start(problem, learned, model.guide, rng)
-    target, config = _target(model, problem, learned, anchor)
-    tol = jnp.asarray(problem.tol, problem.recording.counts.dtype)
-    state, reason = svi.run(
-        svi.init(params, jax_key(noise)),
-        partial(svi.step, target=target, tol=tol, config=config),
-        max_iter=problem.max_iter,
-        on_step=monitor.watch_bound,
-    )
-    _keep(model, state.mean, target, config)
-    return reason
+    sessions, emission = find_sessions(problem.recording), emission_of(problem)
+    longest = int(np.max(sessions.length))
+    n_batch = _n_batch(model.batch_size, len(sessions.length), longest)
+    config = SVIConfig(shape_of(model, problem), model.guide, emission, n_batch, longest)
+    stage = Climb(sessions, constants_of(problem), config, monitor)
+
+    def begin() -> Ascent:
+        assert learning is not None  # the file holds no later stage
+        learned = phases.result(learning)
+        monitor.start_over()
+        rng, noise = spawn(numpy_generator(model.random_state), 2)
+        params, anchor = warm_start(problem, learned, model.guide, rng)
+        n_parameters = effective_parameters(problem, learned)
+        return stage.begin(problem, learned.state.accepted, params, anchor, noise, n_parameters)
+
+    parameters = model.get_params()
+    with open_keeper(parameters, problem, starts, monitor, state_types()) as keeper:
+        learning = drive_em(keeper, model.prior, _short(problem), starts, monitor)
+        ascent = keeper.drive("ascent", stage, problem, begin)
+    model.n_parameters_ = ascent.n_parameters
+    _keep(model, ascent.state.mean, stage.target(problem, ascent), config)
+    return ascent.reason
 
 
-def _target(
-    model: "OneHotHMMGLM", problem: Problem, learned: Learned, anchor: Marginals | Sites
-) -> tuple[Target, SVIConfig]:
-    """Collect what is fitted, and what the compiled step depends on."""
-    recording, emission = problem.recording, emission_of(problem)
-    sessions = find_sessions(recording)
-    n_sessions, longest = len(sessions.length), int(np.max(sessions.length))
-    reference = session_log_likelihoods(
-        learned.state.accepted, recording, sessions, longest=longest, emission=emission
-    )
-    n_batch = _n_batch(model.batch_size, n_sessions, longest)
-    return (
-        Target(recording, sessions, constants_of(problem), anchor, reference),
-        SVIConfig(shape_of(model, problem), model.guide, emission, n_batch, longest),
+def _short(problem: Problem) -> Problem:
+    """Make a problem for the short EM that variational inference starts from."""
+    return problem._replace(
+        max_iter=min(problem.max_iter, _EM_ITERATIONS), tol=max(problem.tol, _EM_TOL)
     )
 
 
@@ -222,7 +224,7 @@ def _label_marginals(params: GuideParams, target: Target, config: SVIConfig) -> 
     if shape.shared_bias:
         bias = type(bias)(*(jnp.broadcast_to(x[:1], x.shape) for x in bias))
     per_weight: tuple[str, ...] = (*_CONNECTION, "basis")
-    variables = {
+    variables: dict[str, tuple] = {
         "bias_loc": (("state", "neuron"), bias.loc),
         "bias_scale": (("state", "neuron"), bias.scale),
     }

@@ -7,9 +7,9 @@ longer rises beyond its noise, the learning rate falls, twice; the result is the
 over the last steps, which takes their jitter out.
 
 A state is an explicit tuple of arrays; the same state always goes on in the same way.
+`onehotglm.estimator.ascent` runs the blocks.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,10 +21,9 @@ from jaxtyping import Array, Float, Int
 from numpyro.infer import TraceMeanField_ELBO
 
 from onehotglm.inference import guides
-from onehotglm.inference.guides import GuideParams, Marginals
+from onehotglm.inference.guides import GuideParams
 from onehotglm.inference.likelihood import Emission, marginal_log_likelihood
 from onehotglm.inference.minibatch import Sessions, take_sessions
-from onehotglm.inference.sites import Sites
 from onehotglm.model.generative import Constants, Shape, switching_glm
 from onehotglm.model.params import Params
 from onehotglm.model.recording import Recording
@@ -78,7 +77,7 @@ class Target(NamedTuple):
     recording: Recording
     sessions: Sessions
     constants: Constants
-    anchor: Marginals | Sites
+    anchor: Any
     reference: Float[Array, " session"]
 
 
@@ -180,9 +179,7 @@ def negative_elbo(
         draw,
         {},
         lambda: switching_glm(likelihood, target.constants, config.shape),
-        lambda: guides.program(
-            params, target.anchor, target.constants, config.shape, config.guide
-        ),
+        lambda: guides.program(params, target.anchor, target.constants, config.shape, config.guide),
     )
     return sum(terms.values()) + luck, -terms["log_likelihood"] - luck
 
@@ -251,37 +248,3 @@ def has_settled(history: Float[Array, " block"], tol: float | Array) -> Array:
     noise = jnp.sqrt((earlier.var() + later.var()) / (WINDOW - 1))
     least = jnp.maximum(noise, tol * jnp.abs(later.mean()))
     return later.mean() - earlier.mean() <= least  # False while there are NaN
-
-
-def run(
-    state: SVIState,
-    advance: Callable[[SVIState], SVIState],
-    *,
-    max_iter: int,
-    on_step: Callable[[SVIState], bool] = lambda _: False,
-) -> tuple[SVIState, str]:
-    """Blocks until the bound has settled at the last learning rate.
-
-    Parameters
-    ----------
-    state : SVIState
-    advance : callable
-        `step` with its other arguments filled in.
-    max_iter : int
-        Most blocks.
-    on_step : callable
-        Called with the state after every block; returns True to stop.
-
-    Returns
-    -------
-    state : SVIState
-    reason : str
-        "converged", "max_iter" or "interrupted".
-    """
-    for _ in range(max_iter):
-        state = advance(state)
-        if on_step(state):
-            return state, "interrupted"
-        if int(state.stage) >= len(STAGES):
-            return state, "converged"
-    return state, "max_iter"

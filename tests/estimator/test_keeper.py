@@ -46,17 +46,26 @@ def results(model: OneHotHMMGLM) -> dict[str, bytes | str]:
 def crash_after(monkeypatch):
     """Let the process end after so many EM steps; None: never again."""
     left: list[int | None] = [None]
-    call = Monitor.__call__
+    call, bound = Monitor.__call__, Monitor.watch_bound
 
-    def step(self, state):
-        stop = call(self, state)
+    def count():
         if left[0] is not None:
             left[0] -= 1
             if left[0] < 0:  # the step is done, but not yet kept
                 raise CrashError
+
+    def step(self, state):
+        stop = call(self, state)
+        count()
+        return stop
+
+    def block(self, state):
+        stop = bound(self, state)
+        count()
         return stop
 
     monkeypatch.setattr(Monitor, "__call__", step)
+    monkeypatch.setattr(Monitor, "watch_bound", block)
 
     def set_steps(steps: int | None) -> None:
         left[0] = steps
@@ -90,6 +99,10 @@ def broken_off(spikes, path, crash_after, steps, **options):
         pytest.param(
             {"prior": "gaussian", "self_history": "shared", "bias": "shared"},
             marks=pytest.mark.slow,
+        ),
+        *(
+            pytest.param({"prior": prior, "method": "vi", "max_iter": 12}, marks=pytest.mark.slow)
+            for prior in ("gaussian", "one-hot")
         ),
     ],
     ids=str,
@@ -224,9 +237,23 @@ def test_results_do_not_know_of_the_file(spikes, tmp_path):
 
 
 @pytest.mark.slow
-def test_thirty_kills_change_nothing():
+def test_a_variational_fit_knows_its_own_checkpoint(spikes, tmp_path, crash_after):
+    path = tmp_path / "fit.ckpt"
+    options = {"method": "vi", "prior": "one-hot", "max_iter": 6}
+    broken_off(spikes, path, crash_after, 12, **options)
+    with pytest.raises(DataFileError, match="guide='structured' there and 'mean_field' here"):
+        model_with(checkpoint=path, resume=True, **options, guide="mean_field").fit(spikes)
+    with pytest.raises(DataFileError, match="method='vi' there and 'em' here"):
+        model_with(checkpoint=path, resume=True, **options | {"method": "em"}).fit(spikes)
+    with pytest.raises(DataFileError, match="other data"):
+        model_with(checkpoint=path, resume=True, **options).fit(spikes + 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["em", "vi"])
+def test_thirty_kills_change_nothing(method):
     script = ROOT / "benchmarks" / "kill_and_resume.py"
-    command = [sys.executable, str(script), "--size", "small", "--kills", "30"]
+    command = [sys.executable, str(script), "--size", "small", "--kills", "30", "--method", method]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "none, to the last bit" in done.stdout
