@@ -2,6 +2,7 @@
 
     python benchmarks/calibration.py --out results/calibration.csv --figure results/types.png
     python benchmarks/calibration.py --methods vi --guides structured mean_field
+    python benchmarks/calibration.py --observation negative_binomial --priors none
 
 Every recording is drawn from the model's own prior (`draw`): hyperparameters are fixed, types and
 strengths are drawn per state as the prior says, spikes follow in closed loop.  Draws whose rates
@@ -30,6 +31,7 @@ SLAB_MEAN, SLAB_SD = (1.0, 0.8), (0.4, 0.3)
 BIAS_MEAN, BIAS_SD = -1.0, 1.0
 STAY = 0.98
 MOST_COUNTS = 20.0
+DISPERSION = {"negative_binomial": 0.5, "gaussian": 0.25}
 
 
 def draw(
@@ -41,6 +43,7 @@ def draw(
     n_time_bins: int = 4000,
     n_sessions: int = 4,
     link: str = "sigmoid",
+    observation: str = "poisson",
 ):
     """Simulate as `simulate_population` does, with parameters from the model's prior."""
     import numpy as np
@@ -49,7 +52,9 @@ def draw(
     for _ in range(1000):
         weights, types = _weights(rng, prior, n_states, n_neurons)
         bias = rng.normal(BIAS_MEAN, BIAS_SD, (n_states, n_neurons))
-        truth = _simulate(rng, weights, types, bias, link, n_sessions, n_time_bins // n_sessions)
+        truth = _simulate(
+            rng, weights, types, bias, link, observation, n_sessions, n_time_bins // n_sessions
+        )
         counts = truth["spikes"].values
         if np.isfinite(counts).all() and counts.mean((0, 1)).max() < MOST_COUNTS:
             return truth
@@ -81,7 +86,9 @@ def _weights(rng, prior: str, n_states: int, n_neurons: int):
     return types * strength, types
 
 
-def _simulate(rng, weights, types, bias, link: str, n_sessions: int, n_time_bins: int):
+def _simulate(
+    rng, weights, types, bias, link: str, observation: str, n_sessions: int, n_time_bins: int
+):
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -95,12 +102,15 @@ def _simulate(rng, weights, types, bias, link: str, n_sessions: int, n_time_bins
     leave = (1 - STAY) / max(n_states - 1, 1)
     transition = np.full((n_states, n_states), leave) + np.eye(n_states) * (STAY - leave)
     initial = np.full(n_states, 1 / n_states)
+    dispersion = DISPERSION.get(observation)
     out = rollout(
         jax.random.key(int(rng.integers(2**31))),
         *(jnp.asarray(x) for x in (bias, weights[..., None], basis, transition, initial)),
         link=link,
         n_sessions=n_sessions,
         n_time_bins=n_time_bins,
+        observation=observation,
+        dispersion=None if dispersion is None else jnp.full(bias.shape[1], dispersion),
     )
     dims = ("session", "time", "neuron")
     couple = ("state", "post", "pre")
@@ -116,7 +126,7 @@ def _simulate(rng, weights, types, bias, link: str, n_sessions: int, n_time_bins
             "initial_proba": ("state", initial),
             "basis_functions": (("basis", "lag"), basis),
         },
-        attrs={"link": link, "bin_size": 1.0},
+        attrs={"link": link, "observation": observation, "bin_size": 1.0},
     )
 
 
@@ -249,6 +259,7 @@ def posteriors(args: argparse.Namespace, prior: str, truth):
     from onehotglm import OneHotHMMGLM
 
     options = {"n_states": args.n_states, "prior": prior, "link": args.link, "ridge": RIDGE}
+    options["observation"] = args.observation
     model = OneHotHMMGLM(**options, n_init=args.n_init, progress=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -267,7 +278,7 @@ def calibrate(args: argparse.Namespace, prior: str, table: Table):
     for seed in range(args.n_recordings):
         truth = draw(
             prior, seed, n_neurons=args.n_neurons, n_states=args.n_states,
-            n_time_bins=args.n_time_bins, link=args.link,
+            n_time_bins=args.n_time_bins, link=args.link, observation=args.observation,
         )  # fmt: skip
         types = truth["connection_type"].values
         for name, model, intervals in posteriors(args, prior, truth):
@@ -294,6 +305,11 @@ def main() -> None:
     parser.add_argument("--n-states", type=int, default=3)
     parser.add_argument("--n-time-bins", type=int, default=4000, help="in all, in four sessions")
     parser.add_argument("--link", choices=("sigmoid", "softplus", "exp"), default="sigmoid")
+    parser.add_argument(
+        "--observation",
+        choices=("poisson", "bernoulli", "negative_binomial", "gaussian"),
+        default="poisson",
+    )
     parser.add_argument("--level", type=float, default=0.9)
     parser.add_argument("--n-init", type=int, default=3, help="starts of each fit")
     parser.add_argument("--threads", type=int, help="cores to use; default: all")

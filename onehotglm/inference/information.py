@@ -22,7 +22,8 @@ from jaxtyping import Array, Bool, Float, Int
 from onehotglm.inference import driven
 from onehotglm.inference.statistics import log_likelihoods
 from onehotglm.kernels import hmm_scan
-from onehotglm.kernels.emissions import LINKS
+from onehotglm.kernels.emissions import ALL_LINKS
+from onehotglm.kernels.observations import OBSERVATIONS
 from onehotglm.model.params import Params
 from onehotglm.model.recording import Chunk, Recording, take_chunk
 
@@ -64,13 +65,20 @@ class StatePosterior(NamedTuple):
     starts: Bool[Array, " time"]
 
 
-@partial(jax.jit, static_argnames=("size", "link"))
+@partial(jax.jit, static_argnames=("size", "link", "observation"))
 def state_posterior(
-    params: Params, recording: Recording, *, size: int, link: str
+    params: Params, recording: Recording, *, size: int, link: str, observation: str = "poisson"
 ) -> StatePosterior:
     """Posterior of the states under the parameters."""
-    n_chunks = jnp.asarray(recording.n_time // size)
-    log_lik = log_likelihoods(recording, params.coefficients, n_chunks, size=size, link=link)
+    log_lik = log_likelihoods(
+        recording,
+        params.coefficients,
+        jnp.asarray(recording.n_time // size),
+        size=size,
+        link=link,
+        observation=observation,
+        dispersion=params.dispersion,
+    )
     # With inputs the kernels back in time are those of the homogeneous chain too: what the
     # filter lacks to be causal cancels.
     log_lik = driven.as_homogeneous(params, recording, log_lik, recording.chain_starts)
@@ -89,12 +97,14 @@ def observed_information(
     *,
     size: int,
     link: str,
+    observation: str = "poisson",
     given_states: bool,
     on_chunk: Callable[[], object] = lambda: None,
 ) -> Information:
     """Information about the coefficients of some neurons.
 
-    It is conditional on the other neurons' coefficients and on the chain's probabilities.
+    It is conditional on the other neurons' coefficients, on the chain's probabilities and on
+    the dispersions.
 
     Parameters
     ----------
@@ -106,7 +116,7 @@ def observed_information(
         Postsynaptic neurons.
     size : int
         Bins per chunk.
-    link : str
+    link, observation : str
     given_states : bool
         True takes the posterior of the states as if it had been observed: ``E[I | x]``.
     on_chunk : callable
@@ -118,6 +128,7 @@ def observed_information(
     """
     n_states, _, n_columns = params.coefficients.shape
     coefficients = params.coefficients[:, neurons]
+    dispersion = None if params.dispersion is None else params.dispersion[neurons]
     n_post = len(neurons)
     n_all = n_states * n_post * n_columns
     dtype = coefficients.dtype
@@ -134,12 +145,12 @@ def observed_information(
             jnp.asarray(index * (size // part), jnp.int32),
             recording,
             posterior,
-            params.transition,
-            coefficients,
+            params._replace(coefficients=coefficients, dispersion=dispersion),
             jnp.asarray(neurons),
             n_parts=size // part,
             part=part,
             link=link,
+            observation=observation,
             given_states=given_states,
         )
         on_chunk()
@@ -175,51 +186,55 @@ def _part_size(size: int, entries_per_bin: int) -> int:
 
 
 @partial(
-    jax.jit, static_argnames=("n_parts", "part", "link", "given_states"), donate_argnames="carry"
+    jax.jit,
+    static_argnames=("n_parts", "part", "link", "observation", "given_states"),
+    donate_argnames="carry",
 )
 def _add_chunk(
     carry: _Sums,
     first: Int[Array, ""],
     recording: Recording,
     posterior: StatePosterior,
-    transition: Array,
-    coefficients: Array,
+    params: Params,
     neurons: Array,
     *,
     n_parts: int,
     part: int,
     link: str,
+    observation: str,
     given_states: bool,
 ) -> _Sums:
+    # Coefficients and dispersions are those of the neurons, in their order.
     def add(step, carry):
         index = first + step
         chunk = take_chunk(recording, index, part)
         gamma = lax.dynamic_slice_in_dim(posterior.marginals, index * part, part)
-        slope, bend = _derivatives(chunk, coefficients, neurons, link)
+        slope, bend = _derivatives(chunk, params, neurons, link, observation)
         weighted = gamma[:, :, None] * slope
         score = carry.score + jnp.einsum("tsn,tp->snp", weighted, chunk.design)
         complete = carry.complete + _weighted_squares(gamma[:, :, None] * bend, chunk.design)
         carry = carry._replace(score=score, complete=complete)
         if given_states:
             return carry
-        backward, starts = _kernels(posterior, transition, index * part, part)
+        backward, starts = _kernels(posterior, params.transition, index * part, part)
         scores = slope[..., None] * chunk.design[:, None, None]
         return _add_missing(carry, scores, gamma, backward, starts)
 
     return lax.fori_loop(0, n_parts, add, carry)
 
 
-def _derivatives(chunk: Chunk, coefficients: Array, neurons: Array, link: str):
-    """First and minus second derivative of each count's log-likelihood in its predictor.
+def _derivatives(chunk: Chunk, params: Params, neurons: Array, link: str, observation: str):
+    """First and minus second derivative of each observation's log-likelihood in its predictor.
 
     Shapes (time, state, post); 0 where a count is missing or not modelled.
     """
-    predictor = jnp.einsum("tp,snp->tsn", chunk.design, coefficients)
+    predictor = jnp.einsum("tp,snp->tsn", chunk.design, params.coefficients)
     counts, weight = (x[:, neurons][:, None] for x in (chunk.counts, chunk.weight))
 
+    family, function = OBSERVATIONS[observation], ALL_LINKS[link]
+
     def log_lik(eta):
-        rate, log_rate = LINKS[link].rate_and_log(eta)
-        return weight * (counts * log_rate - rate)
+        return weight * family.log_likelihood(function, counts, eta, params.dispersion)
 
     def slope(eta):
         return jax.jvp(log_lik, (eta,), (jnp.ones_like(eta),))[1]

@@ -6,7 +6,7 @@ expansion is around the maximum under the Gaussian sites of the mixtures.
 """
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -164,8 +164,13 @@ def _informed(
     problem: Problem, params: Params, given_states: bool, on_chunk: Callable[[], object]
 ) -> Iterator[tuple[np.ndarray, Information]]:
     """Every group of neurons with its information."""
-    size, link = problem.config.chunk_size, problem.config.link
-    posterior = state_posterior(params, problem.recording, size=size, link=link)
+    config = problem.config
+    what: dict[str, Any] = {
+        "size": config.chunk_size,
+        "link": config.link,
+        "observation": config.observation,
+    }
+    posterior = state_posterior(params, problem.recording, **what)
     for neurons in _groups(params):
         yield (
             neurons,
@@ -174,8 +179,7 @@ def _informed(
                 problem.recording,
                 posterior,
                 neurons,
-                size=size,
-                link=link,
+                **what,
                 given_states=given_states,
                 on_chunk=on_chunk,
             ),

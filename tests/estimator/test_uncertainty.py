@@ -48,9 +48,6 @@ def test_bad_options_and_recordings(fitted, spikes):
         fitted.standard_errors(spikes, level=90)
     with pytest.raises(InvalidInputError, match=r"neuron 10 has .* pass the recording of that fit"):
         fitted.standard_errors(spikes[:1])
-    signals = copy.copy(fitted).set_params(observation="gaussian")
-    with pytest.raises(InvalidInputError, match="standard errors with observation='gaussian'"):
-        signals.standard_errors(spikes)
     dale = copy.copy(fitted).set_params(prior="none", dale="infer")
     with pytest.raises(InvalidInputError, match="the law holds at zero have none"):
         dale.standard_errors(spikes)
@@ -103,6 +100,19 @@ def test_structure_of_the_model_is_kept(spikes, prior):
     assert (
         errors["connectivity_low"].values[:, own] < errors["connectivity_high"].values[:, own]
     ).all()
+
+
+@slow
+@pytest.mark.parametrize(
+    ("observation", "link"),
+    [("bernoulli", "sigmoid"), ("negative_binomial", "exp"), ("gaussian", "identity")],
+)
+def test_other_observations(spikes, observation, link):
+    data = spikes.clip(max=1) if observation == "bernoulli" else spikes
+    model = quick_fit(data, prior="none", observation=observation, link=link)
+    given, uncertain = (model.standard_errors(data, states) for states in ("given", "uncertain"))
+    assert (uncertain["weights_se"] >= given["weights_se"]).all()
+    assert float(np.abs(given["weights_mean"] - model.weights_).max()) < 0.05
 
 
 @slow

@@ -1,13 +1,28 @@
 """Louis' identity against differences of the score, and of the log-likelihood."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from onehotglm.estimator.packing import pack
+from onehotglm.estimator.validate import as_spikes
 from onehotglm.inference import decode
 from onehotglm.inference.information import observed_information, state_posterior
+from onehotglm.kernels.emissions import ALL_LINKS
+from onehotglm.kernels.observations import OBSERVATIONS
 from onehotglm.model.params import Params
-from tests.inference.tiny import N_NEURONS, SIZE, make_counts, make_params, on_device, packed
+from tests.inference.tiny import (
+    BASIS,
+    N_NEURONS,
+    SIZE,
+    STAND_IN,
+    design_of,
+    make_counts,
+    make_params,
+    on_device,
+    packed,
+)
 
 pytestmark = pytest.mark.usefixtures("float64")
 EVERYBODY = np.arange(N_NEURONS)
@@ -23,8 +38,6 @@ def information(params, recording, neurons=EVERYBODY, link="softplus", given_sta
 
 @pytest.fixture(scope="module")
 def recording():
-    import jax
-
     with jax.enable_x64(True):
         return packed(make_counts(missing=0.2), n_lead=5).recording
 
@@ -61,6 +74,63 @@ def test_score_and_information_are_derivatives(recording, link, driven):
         scores = [information(p, recording, link=link).score for p in (there, back)]
         bend = (scores[1] - scores[0]).ravel() / (2 * STEP)
         np.testing.assert_allclose(found.matrix @ direction.ravel(), bend, rtol=1e-6, atol=1e-7)
+
+
+OBSERVED = {
+    "bernoulli": ("sigmoid", None, lambda x: np.minimum(x, 1)),
+    "negative_binomial": ("softplus", np.array([0.3, 1.0, 0.05]), lambda x: x),
+    "gaussian": ("softplus", np.array([0.5, 1.5, 0.2]), lambda x: x - 0.5),
+}
+
+
+@pytest.mark.parametrize(
+    "observation",
+    [
+        "negative_binomial",
+        pytest.param("bernoulli", marks=pytest.mark.slow),
+        pytest.param("gaussian", marks=pytest.mark.slow),
+    ],
+)
+def test_other_observations_against_the_hessian(observation):
+    link, dispersion, change = OBSERVED[observation]
+    sessions = [change(counts) for counts in make_counts(missing=0.2)]
+    values = OBSERVATIONS[observation].values
+    recording = pack(as_spikes(sessions, values=values), BASIS, STAND_IN, SIZE, "float64").recording
+    params = on_device(make_params()._replace(dispersion=dispersion))
+    what = {"size": SIZE, "link": link, "observation": observation}
+    posterior = state_posterior(params, recording, **what)
+    found = observed_information(
+        params, recording, posterior, EVERYBODY, **what, given_states=False
+    )
+
+    def log_likelihood(coefficients):
+        return sum(
+            _forward(params._replace(coefficients=coefficients), session, link, observation)
+            for session in sessions
+        )
+
+    score, hessian = jax.jit(
+        lambda x: (jax.grad(log_likelihood)(x), jax.hessian(log_likelihood)(x))
+    )(params.coefficients)
+    np.testing.assert_allclose(found.score, score, rtol=1e-8, atol=1e-9)
+    expected = -np.asarray(hessian).reshape(found.matrix.shape)
+    np.testing.assert_allclose(found.matrix, expected, rtol=1e-7, atol=1e-8)
+
+
+def _forward(params, counts, link, observation):
+    """Log-likelihood of a session by the plain forward recursion."""
+    eta = jnp.einsum("tc,snc->tsn", design_of(counts), params.coefficients)
+    seen, filled = np.isfinite(counts)[:, None], np.nan_to_num(counts)[:, None]
+    family = OBSERVATIONS[observation]
+    each = family.log_likelihood(ALL_LINKS[link], filled, eta, params.dispersion)
+    log_lik = (seen * each).sum(-1)
+
+    def step(log_proba, now):
+        moved = jax.nn.logsumexp(log_proba[:, None] + jnp.log(params.transition), axis=0)
+        return moved + now, None
+
+    last, _ = jax.lax.scan(step, jnp.log(params.initial) + log_lik[0], log_lik[1:])
+    return jax.nn.logsumexp(last)
 
 
 def test_a_group_of_neurons_has_its_part(recording):
