@@ -1,18 +1,18 @@
 """The generative model sampled by NUTS: the oracle of variational inference.
 
-Exact up to Monte-Carlo error, for small problems only.  Types are sampled through
-the continuous form of the model (`onehotglm.model.generative.Continuous`).
+Exact up to Monte-Carlo error, for small problems only.  Types of connections take turns
+with all else: Metropolised Gibbs updates of every type, then a step of NUTS given them.
 """
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 from numpyro.handlers import reparam
-from numpyro.infer import MCMC, NUTS, init_to_value
+from numpyro.infer import MCMC, NUTS, DiscreteHMCGibbs, init_to_value
 from scipy.special import ndtr, ndtri
 
 from onehotglm.inference.likelihood import Emission, marginal_log_likelihood
-from onehotglm.model.generative import Constants, Continuous, Shape, layout_of, switching_glm
+from onehotglm.model.generative import Constants, Shape, Typed, layout_of, switching_glm
 from onehotglm.model.params import Params
 from onehotglm.model.recording import Recording
 
@@ -60,11 +60,14 @@ def sample_posterior(
             shape,
         )
 
+    types = 1 + jnp.sign(start.coefficients[..., 1:]).astype(int)
     kernel = NUTS(
-        reparam(model, config={"coefficients": Continuous()}),
+        reparam(model, config={"coefficients": Typed(types)}),
         init_strategy=init_to_value(values=_start_values(start, constants, shape)),
         target_accept_prob=0.9,
     )
+    if shape.prior == "one-hot":
+        kernel = DiscreteHMCGibbs(kernel, modified=True)
     sampler = MCMC(
         kernel,
         num_warmup=n_warmup,
@@ -89,15 +92,11 @@ def _start_values(start: Params, constants: Constants, shape: Shape) -> dict[str
         values["variance"] = np.full(constants.free.shape, 0.05)
         values["mean_sd"] = np.full(shape.n_basis, 0.5)
     else:
-        weights = coefficients[..., 1:]
-        types = np.stack([weights < 0, weights == 0, weights > 0], -1)
-        proba = (types.sum(0) + _SHARE) / (len(weights) + 1)
         sd = np.asarray(layout_of(constants, shape).bias_sd(shape.n_states))
         bias = (coefficients[..., 0] - np.asarray(constants.bias_mean)) / sd
-        noise = np.concatenate([bias[..., None], _scores(weights, proba)], axis=-1)
+        noise = np.concatenate([bias[..., None], _scores(coefficients[..., 1:])], axis=-1)
         values |= {
             "coefficients_noise": noise,
-            "shared_type_proba": proba,
             "type_share": _SHARE,
             "slab_mean": np.full(2, _SLAB_MEAN),
             "slab_sd": np.full(2, _SLAB_SD),
@@ -106,12 +105,11 @@ def _start_values(start: Params, constants: Constants, shape: Shape) -> dict[str
     return {name: jnp.asarray(value, dtype) for name, value in values.items()}
 
 
-def _scores(weights: np.ndarray, proba: np.ndarray) -> np.ndarray:
-    """Find the standard normal scores at which the one-hot prior has these weights."""
+def _scores(weights: np.ndarray) -> np.ndarray:
+    """Find the standard normal scores at which the slabs have these weights."""
     ratio = _SLAB_MEAN / _SLAB_SD
     beyond = ndtr(ratio - np.abs(weights) / _SLAB_SD) / ndtr(ratio)
-    low, high = ndtri(proba[..., 0] * beyond), -ndtri(proba[..., 2] * beyond)
-    return np.where(weights < 0, low, np.where(weights > 0, high, 0.0))
+    return -np.sign(weights) * ndtri(np.where(weights == 0, 0.5, beyond))
 
 
 def _inside(probabilities: Array) -> np.ndarray:

@@ -260,13 +260,13 @@ class OneHotCouplings(Couplings):
         z = jax.random.normal(key, (*sample_shape, *self.event_shape))
         return self.from_noise(z, proba[..., None, :, :, :])
 
-    def from_noise(self, z: Array, type_proba: Float[Array, "post weight type"]) -> Array:
+    def from_noise(self, z: Array, type_proba: Float[Array, "... post weight type"]) -> Array:
         """Coefficients as a continuous function of standard normals and type probabilities.
 
         Parameters
         ----------
         z : array, shape (state, post, column)
-        type_proba : array, shape (post, weight, type)
+        type_proba : array, shape (post, weight, type) or (state, post, weight, type)
 
         Returns
         -------
@@ -285,7 +285,7 @@ class OneHotCouplings(Couplings):
         mean, sd = self.slab_mean[side], self.slab_sd[side]
         slab = _log_normal(jnp.abs(weights) - mean, sd) - log_ndtr(mean / sd)
         strengths = jnp.where(weights == 0, 0.0, slab).sum(0)
-        per_connection = strengths + self._log_types(types)
+        per_connection = strengths + self.log_types(types)
         return jnp.where(self.layout.free, per_connection, 0.0).sum()
 
     def weight_divergence(self, weights: SpikeSlabs) -> Array:
@@ -295,9 +295,9 @@ class OneHotCouplings(Couplings):
         slabs = truncated.divergence(weights.loc, weights.scale, *prior)
         strengths = proba[..., 0] * slabs[0] + proba[..., 2] * slabs[1]
         negative_entropy = xlogy(proba, proba).sum(-1)
-        return (strengths + negative_entropy).sum(0) - self._log_types(proba)
+        return (strengths + negative_entropy).sum(0) - self.log_types(proba)
 
-    def _log_types(self, proba: Float[Array, "state post weight type"]) -> Array:
+    def log_types(self, proba: Float[Array, "state post weight type"]) -> Array:
         """Take the expected log probability of the states' types, independent under `proba`.
 
         The Dirichlet-multinomial's logarithm is a sum over types of functions of the

@@ -7,6 +7,7 @@ full recordings and draws from the prior.  Priors are those of EM.
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpyro
 import numpyro.distributions as dist
@@ -141,19 +142,35 @@ def _one_hot(constants: Constants, shape: Shape) -> Couplings:
 _PRIORS = {"none": _ridge, "gaussian": _gaussian, "one-hot": _one_hot}
 
 
-class Continuous(Reparam):
-    """One-hot couplings as a continuous function of normals, for samplers with gradients.
+class Typed(Reparam):
+    """One-hot couplings as discrete types, and strengths that are functions of normals.
 
-    The shared type probabilities become a site of their own, ``shared_type_proba``; the
-    distribution of the coefficients stays the same.  Other priors are left alone.
+    For samplers that take types and all else in turn.  The shared type probabilities stay
+    summed out; the distribution of the coefficients stays the same.  Other priors are left
+    alone.
+
+    Parameters
+    ----------
+    start : int array, shape (state, post, weight), or None
+        Types (0 inhibitory, 1 absent, 2 excitatory) that nearly all draws from the program
+        have, a sampler's first state among them; what a type weighs is not touched.
     """
+
+    _START_PROBA = 0.999
+
+    def __init__(self, start: Array | None):
+        self.start = start
 
     def __call__(self, name, fn, obs):
         """Replace the site."""
         if not isinstance(fn, OneHotCouplings):
             return fn, obs
-        proba = dist.Dirichlet(fn.concentration).expand(fn.layout.free.shape).to_event(2)
+        proba = self._START_PROBA * jax.nn.one_hot(self.start, 3) + (1 - self._START_PROBA) / 3
+        first = dist.Categorical(probs=proba)
+        index = numpyro.sample("connection_type", first)
         normal = dist.Normal(0.0, 1.0).expand(fn.event_shape).to_event(3)
-        type_proba = numpyro.sample("shared_type_proba", proba)
         noise = numpyro.sample(f"{name}_noise", normal)
-        return None, fn.from_noise(noise, type_proba)
+        types = jax.nn.one_hot(index, 3, dtype=noise.dtype)
+        per_connection = jnp.where(fn.layout.free, fn.log_types(types), 0.0)
+        numpyro.factor("log_types", per_connection.sum() - first.log_prob(index).sum())
+        return None, fn.from_noise(noise, types)

@@ -111,7 +111,7 @@ def test_types_of_all_states_by_enumeration(float64):
         log_p = gammaln(a.sum()) - gammaln(a.sum() + N_STATES)
         log_p += (gammaln(counts + a) - gammaln(a)).sum()
         expected += np.prod([proba[s, t] for s, t in enumerate(types)]) * log_p
-    found = prior._log_types(jnp.asarray(proba)[:, None, None])
+    found = prior.log_types(jnp.asarray(proba)[:, None, None])
     assert float(found[0, 0]) == pytest.approx(expected)
 
 
