@@ -83,14 +83,8 @@ OBSERVED = {
 }
 
 
-@pytest.mark.parametrize(
-    "observation",
-    [
-        "negative_binomial",
-        pytest.param("bernoulli", marks=pytest.mark.slow),
-        pytest.param("gaussian", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("observation", OBSERVED)
 def test_other_observations_against_the_hessian(observation):
     link, dispersion, change = OBSERVED[observation]
     sessions = [change(counts) for counts in make_counts(missing=0.2)]
