@@ -45,6 +45,7 @@ _PUBLIC = {
     "simulate_from": "simulate",
     "simulate_population": "simulate",
     "split_blocks": "evaluation",
+    "state_information": "evaluation",
     "true_model": "evaluation",
     "write_report": "report",
 }
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
         recovery as recovery,
         select_n_states as select_n_states,
         split_blocks as split_blocks,
+        state_information as state_information,
         true_model as true_model,
     )
     from onehotglm.io import (

@@ -10,6 +10,7 @@ from onehotglm.evaluation.held_out import (
     resampled_interval,
     split_blocks,
 )
+from onehotglm.evaluation.information import state_information
 from onehotglm.evaluation.select import StateSelection, select_n_states
 from onehotglm.evaluation.wiring import true_wiring, wiring_recovery
 
@@ -25,6 +26,7 @@ __all__ = [
     "resampled_interval",
     "select_n_states",
     "split_blocks",
+    "state_information",
     "true_model",
     "true_wiring",
     "wiring_recovery",
