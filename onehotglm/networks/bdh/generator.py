@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from onehotglm.errors import InvalidInputError
 from onehotglm.networks.base import Generator
@@ -14,6 +14,8 @@ from onehotglm.networks.bdh.graph import neuron_graph
 from onehotglm.networks.bdh.model import BDH, make_bdh
 from onehotglm.networks.keys import as_key
 from onehotglm.networks.layers import layer_norm
+from onehotglm.networks.text import running_text
+from onehotglm.random_state import numpy_generator
 
 FEEDBACK = ("spikes", "activity")
 N_PILOT_TOKENS = 200
@@ -22,7 +24,7 @@ DEFAULT_SCALE = 10.0
 
 
 class BDHGenerator(Generator):
-    """Spikes of BDH's neurons while it reads random tokens.
+    """Spikes of BDH's neurons while it reads.
 
     One time bin is one level: every token takes as many bins as the network has levels.
     The output ``z = xs ys`` of each neuron, which is positive and sparse, is its rate,
@@ -42,6 +44,9 @@ class BDHGenerator(Generator):
         What the edges carry: the spikes, divided by the gain, so that the wiring acts
         through what is recorded; or z itself, of which the spikes are then noisy
         readings (the network as it was trained).
+    text : bytes or str, optional
+        What it reads: every session from another place of it, and from its beginning again
+        where it ends.  By default tokens are random, of the model's whole vocabulary.
 
     Attributes
     ----------
@@ -69,6 +74,7 @@ class BDHGenerator(Generator):
         bin_size: float = 0.02,
         mean_rate: float = 10.0,
         feedback: str = "spikes",
+        text: bytes | str | None = None,
     ) -> None:
         if model is None:
             random = make_bdh(16, n_neurons=32, n_heads=2, n_levels=4)
@@ -77,6 +83,7 @@ class BDHGenerator(Generator):
         self.bin_size = bin_size
         self.mean_rate = mean_rate
         self.feedback = feedback
+        self.text = text
         if feedback not in FEEDBACK:
             raise InvalidInputError(
                 f"feedback={feedback!r} is unknown; choose one of {', '.join(FEEDBACK)}"
@@ -85,14 +92,29 @@ class BDHGenerator(Generator):
             raise InvalidInputError(
                 f"bin_size={bin_size} and mean_rate={mean_rate} must be above 0"
             )
-        tokens = np.random.default_rng(0).integers(model.n_tokens, size=(1, N_PILOT_TOKENS))
+        tokens = self._draw_tokens(np.random.default_rng(0), 1, N_PILOT_TOKENS)
         mean_output = float(_mean_output(model, jnp.asarray(tokens)))
         if mean_output == 0:
             raise InvalidInputError(
-                "no neuron is ever active under random tokens; give a network with other weights"
+                "no neuron is ever active while the network reads; give one with other weights"
             )
         self.gain = mean_rate * bin_size / mean_output
         self.connectivity = neuron_graph(model)
+
+    def _draw_tokens(
+        self, rng: np.random.Generator, n_sessions: int, n_tokens: int
+    ) -> Int[np.ndarray, "session token"]:
+        n_known = self.model.n_tokens
+        if self.text is None:
+            return rng.integers(n_known, size=(n_sessions, n_tokens))
+        text = running_text(self.text).tokens.astype(int)
+        if text.max() >= n_known:
+            raise InvalidInputError(
+                f"the text has the byte {text.max()}, but the network knows {n_known} tokens; "
+                "expected a text of these"
+            )
+        start = rng.integers(len(text), size=(n_sessions, 1))
+        return text[(start + np.arange(n_tokens)) % len(text)]
 
     def sample(
         self,
@@ -100,7 +122,7 @@ class BDHGenerator(Generator):
         n_time_bins: int = 1000,
         random_state: int | PRNGKeyArray = 0,
     ) -> xr.Dataset:
-        """Sample spikes under random tokens, each session from empty synapses.
+        """Sample spikes while tokens are read, each session from empty synapses.
 
         Parameters
         ----------
@@ -121,16 +143,19 @@ class BDHGenerator(Generator):
                 f"n_sessions={n_sessions} and n_time_bins={n_time_bins} must be at least 1"
             )
         n_levels = self.model.core.n_levels
-        tokens, counts, rates = _fire(
+        for_tokens, for_counts = jax.random.split(as_key(random_state))
+        tokens = self._draw_tokens(
+            numpy_generator(for_tokens), n_sessions, -(-n_time_bins // n_levels)
+        )
+        counts, rates = _fire(
             self.model,
             jnp.asarray(self.gain, jnp.float32),
-            as_key(random_state),
+            for_counts,
             self.feedback == "spikes",
-            n_sessions,
-            -(-n_time_bins // n_levels),
+            jnp.asarray(tokens.T),
         )
         dims = ("session", "time", "neuron")
-        token = np.repeat(np.asarray(tokens), n_levels, axis=1)[:, :n_time_bins]
+        token = np.repeat(tokens, n_levels, axis=1)[:, :n_time_bins]
         about_counts = {"bin_size": self.bin_size, "units": "counts"}
         return xr.Dataset(
             {
@@ -165,13 +190,11 @@ def _fire(
     gain: Float[Array, ""],
     key: PRNGKeyArray,
     spikes_feed_back: bool,
-    n_sessions: int,
-    n_tokens: int,
-) -> tuple[Array, Array, Array]:
-    """Tokens (session, token), counts and rates (session, bin, neuron)."""
+    tokens: Int[Array, "token session"],
+) -> tuple[Array, Array]:
+    """Draw counts, and give their rates; both (session, bin, neuron)."""
     core: BDHCore = model.core
-    for_tokens, for_counts = jax.random.split(key)
-    tokens = jax.random.randint(for_tokens, (n_tokens, n_sessions), 0, model.n_tokens)
+    n_tokens, n_sessions = tokens.shape
 
     def read(state: tuple[Array, Array], inputs: tuple[Array, Array]) -> tuple:
         token, key = inputs
@@ -190,7 +213,7 @@ def _fire(
         _, (synapses, counts, rates) = jax.lax.scan(level, x, (state[0], keys))
         return (synapses, state[1] + 1), (counts, rates)
 
-    keys = jax.random.split(for_counts, n_tokens)
+    keys = jax.random.split(key, n_tokens)
     start = core.initial_state(n_sessions)
     recorded: tuple[Array, Array]
     _, recorded = jax.lax.scan(read, (start.synapses, start.position), (tokens, keys))
@@ -199,4 +222,4 @@ def _fire(
         joined = values.reshape(-1, *values.shape[2:])  # (token, level) to bins
         return joined.swapaxes(0, 1)
 
-    return tokens.T, in_order(recorded[0]), in_order(recorded[1])
+    return in_order(recorded[0]), in_order(recorded[1])

@@ -56,6 +56,23 @@ def test_seed_and_feedback_change_the_sample(generator, sample):
     assert not reading.sample(10, 402, random_state=1)["rates"].equals(sample["rates"])
 
 
+@pytest.mark.slow
+def test_text_is_read_from_other_places_on():
+    generator = BDHGenerator(mean_rate=20.0, bin_size=0.05, text="abcdefg")
+    tokens = generator.sample(6, 41)["token"].values[:, ::4]
+    assert tokens.min() == ord("a")
+    assert tokens.max() == ord("g")
+    assert (np.isin(np.diff(tokens, axis=1), [1, -6])).all()
+    assert len(np.unique(tokens[:, 0])) > 1
+    assert generator.gain != BDHGenerator(mean_rate=20.0, bin_size=0.05).gain
+
+
+def test_text_of_unknown_tokens_is_named():
+    small = make_bdh(4, n_neurons=8, n_heads=1, n_levels=1, n_tokens=98)
+    with pytest.raises(InvalidInputError, match="has the byte 99, but the network knows 98"):
+        BDHGenerator(small, text="abc")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
