@@ -14,7 +14,11 @@ from onehotglm.networks.astrosnn.memory import (
     recall_accuracy,
     size_without_astrocytes,
 )
-from onehotglm.networks.astrosnn.population import AstroPopulation, make_astro_rnn
+from onehotglm.networks.astrosnn.population import (
+    AstroPopulation,
+    make_astro_population,
+    make_astro_rnn,
+)
 from onehotglm.networks.astrosnn.surrogate import spike
 from onehotglm.networks.astrosnn.unit import AMSU, AMSUState, AMSUTrace, make_amsu
 
@@ -28,6 +32,7 @@ __all__ = [
     "AstroSNN",
     "DelayedRecall",
     "make_amsu",
+    "make_astro_population",
     "make_astro_rnn",
     "make_astrosnn",
     "make_memory_network",

@@ -6,7 +6,12 @@ import pytest
 from scipy.stats import norm
 
 from onehotglm.errors import InvalidInputError
-from onehotglm.networks.astrosnn import AstroGenerator, AstroPopulation, make_astro_rnn
+from onehotglm.networks.astrosnn import (
+    AstroGenerator,
+    AstroPopulation,
+    make_astro_population,
+    make_astro_rnn,
+)
 from onehotglm.networks.rnn.accuracy import accuracy_at_end
 from onehotglm.networks.rnn.curriculum import Curriculum
 from onehotglm.networks.rnn.recurrence import run_all
@@ -109,6 +114,43 @@ def test_options_and_seed_change_the_sample(sample):
     for options in ({"noise": 1.0}, {"mean_rate": 5.0}, {"bin_size": 0.01}):
         other = AstroGenerator(**{"mean_rate": 10.0, **options}).sample(20, 600, random_state=1)
         assert not np.allclose(other["rates"], sample["rates"])
+
+
+def test_astrocytes_to_choose():
+    plain, other = (
+        make_astro_population(30, random_state=1, **options)
+        for options in ({}, {"density": 0.3, "contact": 3.0, "strength": 2.0, "coupling": -0.2})
+    )
+    present = np.asarray(other.connectivity) != 0
+    assert 0.2 < present.mean() < 0.4
+    np.testing.assert_allclose(
+        other.connectivity[present] * 0.3**0.5, plain.connectivity[present], rtol=1e-5
+    )
+    spikes = np.ones((1, 31), np.float32)
+    few, many = plain.units.astrocyte, other.units.astrocyte
+    np.testing.assert_allclose(many.inflow(spikes), 3 * few.inflow(spikes), rtol=1e-5)
+    np.testing.assert_allclose(many.set_point, 3 * few.set_point)
+    np.testing.assert_allclose(many.strength, 2 * few.strength)
+    np.testing.assert_allclose(many.coupling, -0.2)
+    assert (few.coupling == 0).all()
+
+
+@pytest.mark.slow
+def test_calcium_that_does_nothing_leaves_the_spikes_as_they_were():
+    mute = make_astro_population(10, strength=0.0, contact=2.0)
+    units = make_astro_population(10).units
+    without = AstroPopulation(eqx.tree_at(lambda u: u.astrocyte, units, None))
+    first, second = (AstroGenerator(p).sample(2, 300) for p in (mute, without))
+    assert first["spikes"].equals(second["spikes"])
+    assert (first["calcium"] > 0).any()
+    strong = AstroGenerator(make_astro_population(10, contact=2.0, coupling=-0.1)).sample(2, 300)
+    assert not strong["spikes"].equals(first["spikes"])
+
+
+@pytest.mark.parametrize("options", [{"density": 0}, {"density": 1.1}, {"contact": 0}])
+def test_wrong_astrocytes_are_named(options):
+    with pytest.raises(InvalidInputError, match="expected a part above 0 and at most 1"):
+        make_astro_population(4, **options)
 
 
 @pytest.mark.parametrize(
