@@ -4,6 +4,7 @@
     python benchmarks/compare.py population --n-seeds 3 --out results/compare
     python benchmarks/compare.py published --n-seeds 2 --out results/compare
     python benchmarks/compare.py rnn --n-seeds 3 --out results/compare
+    python benchmarks/compare.py recording --decoders astrosnn bdh --out results/spiking
 
 `recording`: wmaze.nwb as in recording.py, the same held-out blocks.  The flagship with its default
 history (5 lags, one exponential) stands beside one whose history was chosen among HISTORIES on
@@ -53,7 +54,8 @@ def flagship(n_states: int, random_state: int, n_init: int = 3, **history):
 def networks(random_state: int) -> dict:
     from onehotglm.comparison import make_decoders
 
-    return make_decoders(["rnn", "gru"], n_states=1, random_state=random_state)
+    names = ["rnn", "gru", "astrosnn", "bdh"]
+    return make_decoders(names, n_states=1, random_state=random_state)
 
 
 def best_history(blocks, n_states: int, random_state: int) -> str:
@@ -181,6 +183,9 @@ def measure(args: argparse.Namespace) -> None:
     scores = Table(folder and folder / f"{args.mode}_scores.csv")
     wiring = Table(folder and folder / f"{args.mode}_wiring.csv")
     for label, data, decoders in MODES[args.mode](args):
+        if args.decoders:
+            chosen = ["hmm-glm", *args.decoders]
+            decoders = {name: made for name, made in decoders.items() if name in chosen}
         # Sessions are the blocks: those of the recording are cut, simulations come in sessions.
         comparison = compare(
             data,
@@ -219,6 +224,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="the recording; default: wmaze.nwb")
     parser.add_argument("--n-seeds", type=int, default=1)
     parser.add_argument("--histories", action="store_true", help="with a chosen history, too")
+    parser.add_argument("--decoders", nargs="+", help="which beside hmm-glm; default: all")
     parser.add_argument("--threads", type=int, help="cores to use; default: all")
     parser.add_argument("--out", type=Path, help="folder for the tables")
     args = parser.parse_args()

@@ -112,7 +112,7 @@ class AstroDecoder(NetworkDecoder):
         surrogate: str = "arctan",
         link: str = "softplus",
         n_lags: int = 10,
-        learning_rate: float = 3e-3,
+        learning_rate: float = 1e-2,
         weight_decay: float = 0.0,
         window: int = 200,
         batch_size: int = 32,
