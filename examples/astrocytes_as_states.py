@@ -45,13 +45,15 @@ samples = {name: sample_settled(population) for name, population in populations.
 # What the flagship decodes
 # -------------------------
 #
-# Three states, fitted to the spikes. How much they say about the mean calcium, whose levels are cut
+# Three states, fitted to the spikes, without a prior over couplings as only the states are asked
+# for. How much they say about the mean calcium, whose levels are cut
 # so that all are equally common, is held against the same states turned around in time.
 
+SETTINGS = {"n_states": 3, "prior": "none", "n_init": 3, "random_state": 0}
 HISTORY = {"basis": "raised_cosine", "n_lags": 15, "n_basis": 2}
 decoded = {}
 for name, sample in samples.items():
-    model = OneHotHMMGLM(n_states=3, n_init=1, random_state=0, **HISTORY).fit(sample["spikes"])
+    model = OneHotHMMGLM(**SETTINGS, **HISTORY).fit(sample["spikes"])
     decoded[name] = model.predict_states(sample["spikes"])
     found = state_information(decoded[name], sample["calcium"].mean("neuron"))
     print(
@@ -62,9 +64,9 @@ for name, sample in samples.items():
     )
 
 # %%
-# Where astrocytes act, the states are levels of calcium: nobody recorded it, and yet it can be
-# read off the spikes. Where they are mute, what little the states share with calcium is no more
-# than spikes share with what integrates them.
+# Where astrocytes act, the states are about calcium: nobody recorded it, and yet it can be read off
+# the spikes. Where they are mute, calcium still follows the spikes, but there is nothing in these
+# that states could find.
 
 
 def order_by_rate(sample, states):
@@ -75,17 +77,20 @@ def order_by_rate(sample, states):
     return states.copy(data=np.argsort(np.argsort(means))[states.values])
 
 
+# The session in which calcium moves most where it acts.
+travelled = np.ptp(samples["astrocytes act"]["calcium"].mean("neuron").values, axis=1)
+session = int(travelled.argmax())
 figure, axes = plt.subplots(
     3, 2, figsize=(10, 6), sharex=True, sharey="row", layout="constrained", height_ratios=[3, 4, 1]
 )
 for (name, sample), (top, middle, bottom) in zip(samples.items(), axes.T, strict=True):
     states = order_by_rate(sample, decoded[name])
-    calcium = sample["calcium"][0]
+    calcium = sample["calcium"][session]
     top.plot(sample["time"], calcium, color="0.75", linewidth=0.6)
     top.plot(sample["time"], calcium.mean("neuron"), color="black", linewidth=1.5)
     top.set_title(name)
-    plot_raster(sample["spikes"], ax=middle)
-    plot_state_strip(states, ax=bottom, n_states=3)
+    plot_raster(sample["spikes"], ax=middle, session=session)
+    plot_state_strip(states, ax=bottom, session=session, n_states=3)
     middle.set_xlabel("")
 axes[0, 0].set_ylabel("calcium (a.u.)")
 for ax in axes[1:, 1]:

@@ -101,7 +101,7 @@ def _aligned(states: xr.DataArray, signal: xr.DataArray) -> tuple[np.ndarray, np
         )
     sizes = [[data.sizes[dim] for dim in ("session", "time")] for data in (states, signal)]
     times = [data["time"].values for data in (states, signal) if "time" in data.coords]
-    if sizes[0] != sizes[1] or (len(times) == 2 and not np.allclose(*times)):
+    if sizes[0] != sizes[1] or (len(times) == 2 and not np.allclose(times[0], times[1])):
         raise InvalidInputError(
             f"states have (session, time) of the sizes {sizes[0]}, the signal {sizes[1]}; expected "
             "the same sessions and times: select those of the decoded states from the signal"
