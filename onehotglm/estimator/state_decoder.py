@@ -14,7 +14,7 @@ from onehotglm.errors import InvalidInputError
 from onehotglm.estimator import outputs
 from onehotglm.estimator.fitted import FittedModel
 from onehotglm.estimator.onehot_hmm_glm import OneHotHMMGLM
-from onehotglm.estimator.transition_inputs import refuse_inputs
+from onehotglm.estimator.transition_inputs import bin_of_inputs, inner_input_weights
 from onehotglm.inference import online
 from onehotglm.inference.online import Decoded, Floats, OnlineState
 from onehotglm.model.params import from_weights
@@ -56,8 +56,7 @@ class StateDecoder:
     Raises
     ------
     InvalidInputError
-        If `lag` or `horizon` make no sense, or the model is not one of Poisson counts, or has
-        transitions that inputs drive.
+        If `lag` or `horizon` make no sense, or the model is not one of Poisson counts.
 
     See Also
     --------
@@ -91,7 +90,6 @@ class StateDecoder:
     def __init__(self, model: FittedModel, *, lag: int = 10, horizon: int = 10):
         check_is_fitted(model)
         model._check_whole("StateDecoder")
-        refuse_inputs(model, "StateDecoder")
         if model.observation != "poisson":
             raise InvalidInputError(
                 f"the model has observation={model.observation!r}; StateDecoder takes Poisson "
@@ -113,17 +111,23 @@ class StateDecoder:
                 jnp.asarray(model.mean_counts_, float),
                 self.horizon,
             )
+            weights = inner_input_weights(model)
+            self._drive = None if weights is None else np.asarray(weights, float)
         self.reset()
-        self.step(np.full(model.bias_.shape[1], np.nan))  # compiles: the first bin will not wait
+        # Compiles: the first bin will not wait.
+        self.step(np.full(model.bias_.shape[1], np.nan), model.transition_input_mean_)
         self.reset()
 
-    def step(self, counts: ArrayLike) -> Decoded:
+    def step(self, counts: ArrayLike, transition_inputs: ArrayLike | None = None) -> Decoded:
         """Take in the counts of one bin.
 
         Parameters
         ----------
         counts : array, shape (neuron,)
             Spikes per neuron in this bin, in the order of the fit; NaN where missing.
+        transition_inputs : array, shape (input,), optional
+            Of this bin, for a model that was fitted with such.  What is foretold is if they
+            stay as they are.
 
         Returns
         -------
@@ -135,11 +139,14 @@ class StateDecoder:
         Raises
         ------
         InvalidInputError
-            If the counts have another shape, or are no counts.
+            If the counts have another shape, or are no counts, or the inputs are not those of
+            the fit.
         """
         counts = _checked(counts, self._model.stand_in.shape)
+        inputs = bin_of_inputs(self.model, transition_inputs)
+        drive = None if inputs is None or self._drive is None else self._drive @ inputs
         with jax.enable_x64(True):
-            state, results = online.step(self._model, self._state, counts, link=self._link)
+            state, results = online.step(self._model, self._state, counts, drive, link=self._link)
         self._state = state
         return online.unpack(np.asarray(results), self._model.stays.size, self._bin_size)
 

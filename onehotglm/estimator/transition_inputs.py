@@ -79,8 +79,34 @@ def inputs_along(model: "FittedModel", inputs: Any, spikes: xr.DataArray) -> Flo
     if given is None:
         return None
     check_known(given, spikes, TRANSITION_INPUTS, with_data(spikes))
-    units = Units(np.asarray(model.transition_input_mean_), np.asarray(model.transition_input_sd_))
-    return units.standardised(given.values)
+    return _units(model).standardised(given.values)
+
+
+def _units(model: "FittedModel") -> Units:
+    return Units(np.asarray(model.transition_input_mean_), np.asarray(model.transition_input_sd_))
+
+
+def bin_of_inputs(model: "FittedModel", inputs: Any) -> Floats | None:
+    """Give the inputs of a single bin, standardised, shape (input,); None without any.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are none though the model was fitted with some, or the reverse, or they are
+        others or not known.
+    """
+    names = model.transition_input_names_
+    if names is None and inputs is None:
+        return None
+    wanted = 0 if names is None else len(names)
+    values = np.asarray([] if inputs is None else inputs, float)
+    if values.shape != (wanted,) or not np.isfinite(values).all():
+        listed = "none" if names is None else ", ".join(map(str, names))
+        raise InvalidInputError(
+            f"got the transition_inputs {inputs!r} of a bin; expected a number for each of those "
+            f"that the model was fitted with ({listed})"
+        )
+    return _units(model).standardised(values)
 
 
 def with_inputs(packed: Packed, inputs: Floats | None, n_lead_in: int) -> Packed:
@@ -132,7 +158,6 @@ def refuse_inputs(model: "FittedModel", what: str) -> None:
     if model.transition_input_names_ is not None:
         names = ", ".join(map(str, model.transition_input_names_))
         raise InvalidInputError(
-            f"the model's transitions depend on inputs ({names}), which {what} does not take; "
-            "decode with predict_proba(X, causal=True, transition_inputs=...), or fit without "
-            "transition_inputs"
+            f"the model's transitions depend on inputs ({names}), which {what} does not take; fit "
+            "without transition_inputs"
         )

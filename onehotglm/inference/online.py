@@ -40,6 +40,8 @@ class OnlineModel(NamedTuple):
         What a missing count contributes to histories, in counts per bin.
     stays : array, shape (state,)
         Probability of staying in a state over the bins in which changes are foretold.
+    horizon : scalar
+        Number of these bins.
     """
 
     weights: Float[Array, "linear_predictor history"]
@@ -49,6 +51,7 @@ class OnlineModel(NamedTuple):
     basis: Float[Array, "basis lag"]
     stand_in: Float[Array, " neuron"]
     stays: Float[Array, " state"]
+    horizon: Float[Array, ""]
 
 
 class OnlineState(NamedTuple):
@@ -132,6 +135,7 @@ def make_model(
         basis=basis,
         stand_in=stand_in,
         stays=jnp.diagonal(params.transition) ** horizon,
+        horizon=jnp.asarray(horizon, params.transition.dtype),
     )
 
 
@@ -166,7 +170,12 @@ def init(model: OnlineModel, lead_in: Floats, *, link: str, lag: int) -> OnlineS
 
 @partial(jax.jit, static_argnames="link", donate_argnames="state")
 def step(
-    model: OnlineModel, state: OnlineState, counts: Float[Array, " neuron"], *, link: str
+    model: OnlineModel,
+    state: OnlineState,
+    counts: Float[Array, " neuron"],
+    drive: Float[Array, " state"] | None = None,
+    *,
+    link: str,
 ) -> tuple[OnlineState, Float[Array, " packed"]]:
     """Take in the next bin.
 
@@ -177,6 +186,9 @@ def step(
         Its buffers are given away.
     counts : array, shape (neuron,)
         NaN where missing.
+    drive : array, shape (state,), or None
+        How much the bin's input drives into each state, see `onehotglm.kernels.hmm_driven`.
+        What is foretold is under the same input.
     link : str
         Key of `LINKS`; static.
 
@@ -186,6 +198,8 @@ def step(
     results : array
         For `unpack`.
     """
+    if drive is not None:
+        model, state = _driven(model, state, drive)
     seen = jnp.isfinite(counts)
     filled = jnp.where(seen, counts, 0)
     per_neuron = filled * state.log_rate - state.rate - gammaln(filled + 1)
@@ -211,6 +225,21 @@ def step(
         past, rate, log_rate, log_posterior, log_predicted, backward, state.n_bins + 1
     )
     return after, jnp.hstack(results)
+
+
+def _driven(
+    model: OnlineModel, state: OnlineState, drive: Array
+) -> tuple[OnlineModel, OnlineState]:
+    """Transitions of this bin, and what the state before foretells with them."""
+    log_transition = jax.nn.log_softmax(model.log_transition + drive, axis=-1)
+    arrived = logsumexp(state.log_posterior[:, None] + log_transition, axis=0)
+    stays = jnp.exp(model.horizon * jnp.diagonal(log_transition))
+    # The first state of a session comes from nowhere.
+    log_predicted = jnp.where(state.n_bins > 0, arrived, state.log_predicted)
+    return (
+        model._replace(log_transition=log_transition, stays=stays),
+        state._replace(log_predicted=log_predicted),
+    )
 
 
 def unpack(results: Floats, n_states: int, bin_size: float) -> Decoded:

@@ -260,8 +260,6 @@ def test_a_model_takes_the_inputs_of_its_fit_and_no_others(spikes, inputs, model
 
 
 def test_what_knows_no_inputs_refuses_them(spikes, inputs, model):
-    with pytest.raises(InvalidInputError, match="StateDecoder does not take"):
-        StateDecoder(model)
     with pytest.raises(InvalidInputError, match="nuts does not take"):
         nuts(model, spikes)
     with pytest.raises(InvalidInputError, match="method='vi' takes no transition_inputs"):
@@ -278,3 +276,27 @@ def test_parameters_and_inputs_of_a_simulation_go_together(model, fitted):
 def test_ridge_is_checked(spikes, inputs):
     with pytest.raises(InvalidInputError, match="transition_ridge=-1"):
         OneHotHMMGLM(**OPTIONS, transition_ridge=-1).fit(spikes, transition_inputs=inputs)
+
+
+@pytest.mark.slow
+def test_decoder_on_line_is_the_causal_posterior(spikes, inputs, model):
+    decoder = StateDecoder(model, lag=2)
+    first = {"transition_inputs": inputs[:1, :40]}
+    offline = model.predict_proba(spikes[:1, :40], causal=True, **first).values[0]
+    found = [
+        decoder.step(*now) for now in zip(spikes[0, :40].values, inputs[0, :40].values, strict=True)
+    ]
+    np.testing.assert_allclose([now.posterior for now in found], offline, atol=1e-9)
+    log_likelihood = model.log_likelihood(spikes[:1, :40], **first).item()
+    assert sum(now.log_likelihood for now in found) == pytest.approx(log_likelihood, rel=1e-4)
+    smoothed = model.predict_proba(spikes[:1, :40], **first)
+    np.testing.assert_allclose(found[-1].smoothed, smoothed[0, 37], atol=1e-4)
+    # What is foretold is under the last input.
+    drive = EFFECTS @ (inputs[0, 39].values - MEAN)
+    stays = model.transition_matrix_ * np.exp(drive)
+    stays = np.diagonal(stays / stays.sum(1, keepdims=True))
+    expected = 1 - found[-1].posterior @ stays**decoder.horizon
+    assert found[-1].change_proba == pytest.approx(expected, rel=1e-5)
+    for wrong in (None, [1.0], [1.0, np.nan]):
+        with pytest.raises(InvalidInputError, match=r"fitted with \(speed, light\)"):
+            decoder.step(spikes[0, 0], wrong)
