@@ -27,7 +27,7 @@ def _driven(seed: int):
     from onehotglm import simulate_from
 
     rng = np.random.default_rng(seed)
-    known = simulate(seed, n_states=3)
+    known = simulate(seed, n_states=3, n_sessions=20)
     mean, sd = np.array([20.0, 0.0]), np.array([8.0, 0.5])
     weights = rng.normal(size=(3, 2))
     weights = (weights - weights.mean(0)) / weights.std(0)
@@ -60,9 +60,10 @@ def transitions(seed: int) -> Measures:
     from onehotglm import match_paths, true_model
 
     train, test = _driven(seed)
+    options = {"n_states": 3, "prior": "gaussian"}
     given = {"transition_inputs": test["transition_inputs"]}
-    right = fit(train["spikes"], {"transition_inputs": train["transition_inputs"]}, n_states=3)
-    plain = fit(train["spikes"], n_states=3)
+    right = fit(train["spikes"], {"transition_inputs": train["transition_inputs"]}, **options)
+    plain = fit(train["spikes"], **options)
     true = true_model(right, test)
     models = ((right, given), (plain, {}), (true, given))
     paths = [model.predict_states(test["spikes"], **inputs) for model, inputs in models]
