@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from onehotglm.estimator.covariates import keep_weights, n_covariates
 from onehotglm.estimator.learned_prior import keep_prior
 from onehotglm.estimator.scoring import mean_and_variance, mean_rates
 from onehotglm.estimator.transition_inputs import keep_input_weights
@@ -47,7 +48,9 @@ def keep_params(model: "OneHotHMMGLM", params: Params, occupancy: np.ndarray) ->
     order = np.argsort(-occupancy, kind="stable")
     model.occupancy_ = occupancy[order]
     model.bias_ = np.asarray(params.bias)[order]
-    model.weights_ = np.asarray(params.weights(len(model.basis_functions_)))[order]
+    n_columns = n_covariates(model)
+    model.weights_ = np.asarray(params.weights(len(model.basis_functions_), n_columns))[order]
+    keep_weights(model, np.asarray(params.covariate_weights(n_columns))[order])
     model.transition_matrix_ = np.asarray(params.transition)[np.ix_(order, order)]
     model.initial_proba_ = np.asarray(params.initial)[order]
     model.dispersion_ = None if params.dispersion is None else np.asarray(params.dispersion)

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
+from onehotglm.estimator.covariates import refuse_covariates
 from onehotglm.estimator.monitor import Monitor
 from onehotglm.estimator.problem import make_problem
 from onehotglm.estimator.settings import check_variational
@@ -53,6 +54,7 @@ def nuts(
         If the model has settings that have no such posterior.
     """
     check_variational(model.get_params() | {"method": "vi"})
+    refuse_covariates(model, "nuts")
     refuse_inputs(model, "nuts")
     _, packed = model._input(X)
     with model._precision():

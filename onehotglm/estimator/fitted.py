@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from onehotglm.errors import InvalidInputError
+from onehotglm.estimator.covariates import covariates_along, inner_weights
 from onehotglm.estimator.packing import Packed, pack, unpack
 from onehotglm.estimator.posterior_methods import PosteriorMethods
 from onehotglm.estimator.sampling import sample
@@ -38,6 +39,11 @@ class FittedModel(PosteriorMethods, BaseEstimator):
     # Of observations that have them.
     dispersion_: np.ndarray | None = None
     baseline_variance_: np.ndarray | None = None
+    # With covariates.
+    covariate_weights_: np.ndarray | None = None
+    covariate_names_: np.ndarray | None = None
+    covariate_mean_: np.ndarray | None = None
+    covariate_sd_: np.ndarray | None = None
     # With inputs that drive transitions.
     transition_weights_: np.ndarray | None = None
     transition_input_names_: np.ndarray | None = None
@@ -46,39 +52,41 @@ class FittedModel(PosteriorMethods, BaseEstimator):
 
     # ---------------------------------------------------------------------- predicting
 
-    def predict_states(self, X: Any, *, transition_inputs: Any = None) -> xr.DataArray:
+    def predict_states(
+        self, X: Any, *, covariates: Any = None, transition_inputs: Any = None
+    ) -> xr.DataArray:
         """Most likely state sequence of every session (Viterbi).
 
         Parameters
         ----------
-        X : as in `fit`
-        transition_inputs : as in `fit`
+        X, covariates, transition_inputs : as in `fit`
 
         Returns
         -------
         DataArray of int, dims (session, time)
             -1 in padding.
         """
-        spikes, packed = self._input(X, transition_inputs)
+        spikes, packed = self._input(X, covariates, transition_inputs)
         with self._precision():
             path = np.asarray(
                 decode.most_likely_path(self._params(), packed.recording, **self._options)
             )
         return self._output(spikes, packed, path, -1)
 
-    def predict(self, X: Any, *, transition_inputs: Any = None) -> xr.DataArray:
+    def predict(
+        self, X: Any, *, covariates: Any = None, transition_inputs: Any = None
+    ) -> xr.DataArray:
         """Alias of `predict_states`, as scikit-learn calls it."""
-        return self.predict_states(X, transition_inputs=transition_inputs)
+        return self.predict_states(X, covariates=covariates, transition_inputs=transition_inputs)
 
     def predict_proba(
-        self, X: Any, *, causal: bool = False, transition_inputs: Any = None
+        self, X: Any, *, causal: bool = False, covariates: Any = None, transition_inputs: Any = None
     ) -> xr.DataArray:
         """Posterior of the states given all bins, or only those so far.
 
         Parameters
         ----------
-        X : as in `fit`
-        transition_inputs : as in `fit`
+        X, covariates, transition_inputs : as in `fit`
         causal : bool
             Condition each bin's state on this bin and those before it, as
             `onehotglm.StateDecoder` does on line; in float64 as there.
@@ -90,8 +98,10 @@ class FittedModel(PosteriorMethods, BaseEstimator):
         """
         if causal and self.dtype != "float64":
             precise = copy(self).set_params(dtype="float64")
-            return precise.predict_proba(X, causal=True, transition_inputs=transition_inputs)
-        spikes, packed = self._input(X, transition_inputs)
+            return precise.predict_proba(
+                X, causal=True, covariates=covariates, transition_inputs=transition_inputs
+            )
+        spikes, packed = self._input(X, covariates, transition_inputs)
         with self._precision():
             arguments = (self._params(), packed.recording)
             if causal:
@@ -101,43 +111,46 @@ class FittedModel(PosteriorMethods, BaseEstimator):
         out = np.asarray(posterior)
         return self._output(spikes, packed, out, np.nan, state=np.arange(self.n_states))
 
-    def predict_rates(self, X: Any, *, transition_inputs: Any = None) -> xr.DataArray:
+    def predict_rates(
+        self, X: Any, *, covariates: Any = None, transition_inputs: Any = None
+    ) -> xr.DataArray:
         """One-step-ahead rates (of signals: means), given the bins before.
 
         Parameters
         ----------
-        X : as in `fit`
-        transition_inputs : as in `fit`
+        X, covariates, transition_inputs : as in `fit`
 
         Returns
         -------
         DataArray, dims (session, time, neuron)
             Hz (counts per bin if the bin size is not known), or the signals' own unit; NaN
-            in padding.
+            in padding, and in bins without counts where covariates are missing.
         """
-        spikes, packed = self._input(X, transition_inputs)
+        spikes, packed = self._input(X, covariates, transition_inputs)
         with self._precision():
-            rates = np.asarray(
+            rates = np.array(
                 decode.predicted_rates(self._params(), packed.recording, **self._options)
             )
+        rates[packed.position[~packed.known]] = np.nan
         ids = self.neuron_ids_[self._modelled]
         out = self._output(spikes, packed, rates / self._per_bin, np.nan, neuron=ids)
         return out.assign_attrs(units=self._rate_unit, bin_size=self.bin_size_)
 
-    def log_likelihood(self, X: Any, *, transition_inputs: Any = None) -> xr.DataArray:
+    def log_likelihood(
+        self, X: Any, *, covariates: Any = None, transition_inputs: Any = None
+    ) -> xr.DataArray:
         """Log-likelihood of every session; for counts, ``log x!`` is included.
 
         Parameters
         ----------
-        X : as in `fit`
-        transition_inputs : as in `fit`
+        X, covariates, transition_inputs : as in `fit`
 
         Returns
         -------
         DataArray, dims (session,)
             Nats.
         """
-        spikes, packed = self._input(X, transition_inputs)
+        spikes, packed = self._input(X, covariates, transition_inputs)
         with self._precision():
             result = decode.smoothed(self._params(), packed.recording, **self._options)
             per_bin = np.asarray(result.log_normalizers, float)[packed.position]
@@ -146,29 +159,32 @@ class FittedModel(PosteriorMethods, BaseEstimator):
         total = np.bincount(packed.session, per_bin, minlength=spikes.sizes["session"])
         return xr.DataArray(total, {"session": spikes["session"]}, attrs={"units": "nats"})
 
-    def path_log_proba(self, X: Any, *, transition_inputs: Any = None) -> xr.DataArray:
+    def path_log_proba(
+        self, X: Any, *, covariates: Any = None, transition_inputs: Any = None
+    ) -> xr.DataArray:
         """Log-probability, given the counts, of the sequence that `predict_states` returns.
 
         Near zero where states are told apart with certainty.
 
         Parameters
         ----------
-        X : as in `fit`
-        transition_inputs : as in `fit`
+        X, covariates, transition_inputs : as in `fit`
 
         Returns
         -------
         DataArray, dims (session,)
             Nats, at most 0.
         """
-        spikes, packed = self._input(X, transition_inputs)
+        spikes, packed = self._input(X, covariates, transition_inputs)
         with self._precision():
             flat = decode.path_log_proba(self._params(), packed.recording, **self._options)
             per_bin = np.asarray(flat, float)[packed.position]
         total = np.bincount(packed.session, per_bin, minlength=spikes.sizes["session"])
         return xr.DataArray(total, {"session": spikes["session"]}, attrs={"units": "nats"})
 
-    def score(self, X: Any, y: None = None, *, transition_inputs: Any = None) -> float:
+    def score(
+        self, X: Any, y: None = None, *, covariates: Any = None, transition_inputs: Any = None
+    ) -> float:
         """Bits per spike gained over the training data's mean rates.
 
         Of signals (``observation="gaussian"``): bits per sample over their means and
@@ -176,8 +192,7 @@ class FittedModel(PosteriorMethods, BaseEstimator):
 
         Parameters
         ----------
-        X : as in `fit`
-        transition_inputs : as in `fit`
+        X, covariates, transition_inputs : as in `fit`
         y : None
             Ignored.
 
@@ -191,7 +206,7 @@ class FittedModel(PosteriorMethods, BaseEstimator):
         variance = self.baseline_variance_
         return score_bits(
             self.observation,
-            self.log_likelihood(spikes, transition_inputs=transition_inputs),
+            self.log_likelihood(spikes, covariates=covariates, transition_inputs=transition_inputs),
             spikes.isel(neuron=self._modelled),
             self.mean_counts_[self._modelled],
             None if variance is None else variance[self._modelled],
@@ -205,6 +220,7 @@ class FittedModel(PosteriorMethods, BaseEstimator):
         states: str = "uncertain",
         level: float = 0.9,
         *,
+        covariates: Any = None,
         transition_inputs: Any = None,
     ) -> xr.Dataset:
         """Give standard errors and intervals of couplings and biases (Laplace approximation).
@@ -213,8 +229,7 @@ class FittedModel(PosteriorMethods, BaseEstimator):
 
         Parameters
         ----------
-        X : as in `fit`
-        transition_inputs : as in `fit`
+        X, covariates, transition_inputs : as in `fit`
             The recording that the model was fitted to.
         states : {"uncertain", "given"}
             ``"uncertain"``: from the observed information, states summed out (Louis 1982).
@@ -227,8 +242,9 @@ class FittedModel(PosteriorMethods, BaseEstimator):
         -------
         Dataset
             ``*_mean``, ``*_se``, ``*_low`` and ``*_high`` of `weights` (state, post, pre,
-            basis), `connectivity` (state, post, pre) and `bias` (state, neuron).  With the
-            one-hot prior those of couplings are of the mixture over types, and there are also
+            basis), `connectivity` (state, post, pre), `bias` (state, neuron) and, where there
+            are covariates, `covariate_weights` (state, neuron, covariate).  With the one-hot
+            prior those of couplings are of the mixture over types, and there are also
             `connection_type_proba` (state, post, pre, type), and `connectivity_given_type_low`
             and `..._high`, which take the fitted type for granted.
 
@@ -255,10 +271,10 @@ class FittedModel(PosteriorMethods, BaseEstimator):
                 "fitted by method='vi', whose posterior() has intervals of its own"
             )
         uncertainty.check_options(self, states, level)
-        spikes, _ = self._input(X, transition_inputs)
+        spikes, _ = self._input(X, covariates, transition_inputs)
         uncertainty.check_recording(spikes, self.mean_counts_)
         with jax.enable_x64(True):  # differences of large numbers, whatever the fit's precision
-            packed = self._pack(spikes, transition_inputs, dtype="float64")
+            packed = self._pack(spikes, covariates, transition_inputs, dtype="float64")
             return uncertainty.standard_errors(self, packed, states, level)
 
     # -------------------------------------------------------------------------- sampling
@@ -269,6 +285,7 @@ class FittedModel(PosteriorMethods, BaseEstimator):
         n_sessions: int = 1,
         random_state: RandomState = 0,
         *,
+        covariates: Any = None,
         transition_inputs: Any = None,
     ) -> xr.Dataset:
         """Spikes from the fitted model, in closed loop.
@@ -277,7 +294,7 @@ class FittedModel(PosteriorMethods, BaseEstimator):
         ----------
         n_time_bins, n_sessions : int
         random_state : int, numpy Generator or RandomState, or jax key
-        transition_inputs : as in `fit`
+        covariates, transition_inputs : as in `fit`
             Of all bins that are sampled.
 
         Returns
@@ -290,11 +307,11 @@ class FittedModel(PosteriorMethods, BaseEstimator):
         ------
         InvalidInputError
             If the rates explode, which a fit of excitation can do in closed loop, or the
-            inputs are not of that many sessions and bins.
+            covariates or inputs are not of that many sessions and bins.
         """
         check_is_fitted(self)
         self._check_whole("sample")
-        return sample(self, n_time_bins, n_sessions, random_state, transition_inputs)
+        return sample(self, n_time_bins, n_sessions, random_state, covariates, transition_inputs)
 
     # --------------------------------------------------------------------------- helpers
 
@@ -341,7 +358,9 @@ class FittedModel(PosteriorMethods, BaseEstimator):
 
     def _params(self, dtype: str | None = None) -> Params:
         dtype = self.dtype if dtype is None else dtype
-        arrays = (self.bias_, self.weights_, self.transition_matrix_, self.initial_proba_)
+        arrays = [self.bias_, self.weights_, self.transition_matrix_, self.initial_proba_]
+        if self.covariate_weights_ is not None:
+            arrays.append(inner_weights(self))
         params = from_weights(*(jnp.asarray(x, dtype) for x in arrays))
         if self.dispersion_ is not None:
             params = params._replace(dispersion=jnp.asarray(self.dispersion_, dtype))
@@ -355,7 +374,12 @@ class FittedModel(PosteriorMethods, BaseEstimator):
         return as_spikes(X, self.bin_size_, least_bins=least_bins, values=values)
 
     def _pack(
-        self, spikes: xr.DataArray, transition_inputs: Any = None, *, dtype: str | None = None
+        self,
+        spikes: xr.DataArray,
+        covariates: Any = None,
+        transition_inputs: Any = None,
+        *,
+        dtype: str | None = None,
     ) -> Packed:
         inputs = inputs_along(self, transition_inputs, spikes)
         packed = pack(
@@ -365,15 +389,18 @@ class FittedModel(PosteriorMethods, BaseEstimator):
             self._chunk_size,
             self.dtype if dtype is None else dtype,
             self._modelled,
+            covariates_along(self, covariates, spikes),
         )
         return with_inputs(packed, inputs, int((spikes["time"].values < 0).sum()))
 
-    def _input(self, X: Any, transition_inputs: Any = None) -> tuple[xr.DataArray, Packed]:
+    def _input(
+        self, X: Any, covariates: Any = None, transition_inputs: Any = None
+    ) -> tuple[xr.DataArray, Packed]:
         check_is_fitted(self)
         spikes = self._spikes(X)
         check_neurons(spikes, self.neuron_ids_)
         with self._precision():
-            return spikes, self._pack(spikes, transition_inputs)
+            return spikes, self._pack(spikes, covariates, transition_inputs)
 
     def _output(
         self,

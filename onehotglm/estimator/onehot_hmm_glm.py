@@ -9,9 +9,11 @@ import xarray as xr
 
 from onehotglm.errors import InvalidInputError
 from onehotglm.estimator.attributes import keep_learned, keep_moments
+from onehotglm.estimator.covariates import keep_covariates
 from onehotglm.estimator.fit_warnings import warn_of_fit
 from onehotglm.estimator.keeper import run_em
 from onehotglm.estimator.monitor import Monitor
+from onehotglm.estimator.packing import Packed
 from onehotglm.estimator.presentation import PresentableModel
 from onehotglm.estimator.problem import make_problem, make_starts
 from onehotglm.estimator.settings import check_settings, known_signs
@@ -31,11 +33,12 @@ class OneHotHMMGLM(PresentableModel):
     Spike counts x of session r, bin t and neuron n follow
 
     .. math:: x_{rtn} \sim \mathrm{Poisson}\Big(g\Big(b_{sn} + \sum_{m,k} W_{snmk}
-        \sum_{l=1}^{L} \phi_{kl} x_{r,t-l,m}\Big)\Big), \qquad s = z_{rt},
+        \sum_{l=1}^{L} \phi_{kl} x_{r,t-l,m} + \sum_c B_{snc} (u_{rtc} - \bar u_c)\Big)\Big),
+        \qquad s = z_{rt},
 
     or another distribution with that mean (`observation`), where the state z is a Markov
-    chain that restarts at every session.  The couplings W
-    of the states share a prior that is learned with them [1]_.
+    chain that restarts at every session, and u are covariates, if there are any.  The couplings
+    W of the states share a prior that is learned with them [1]_.
 
     Parameters
     ----------
@@ -84,6 +87,11 @@ class OneHotHMMGLM(PresentableModel):
         all basis functions.  Signs are -1 (inhibitory) or 1 (excitatory) as given, and
         inferred from all couplings of a neuron together where 0, or everywhere with
         ``"infer"``.  Self-histories are no synapses: the law does not hold for them.
+    covariate_effect : {"per_state", "shared"}
+        Whether the weights of covariates (`fit`'s `covariates`) depend on the state.
+    covariate_ridge : float, optional
+        Precision of the prior of covariates' weights around zero, for covariates in units of
+        their standard deviation.  Default: `ridge`.
     ridge : float
         Precision of the weights' prior: all of it with ``prior="none"``, where learning
         starts with the other priors.
@@ -145,6 +153,11 @@ class OneHotHMMGLM(PresentableModel):
         Normal distributions, truncated to positive values, of the strengths of inhibitory and
         excitatory connections (one-hot prior).
     bias_ : ndarray, shape (state, neuron)
+        At the means of the covariates, where there are any.
+    covariate_weights_ : ndarray, shape (state, neuron, covariate), or None
+        Change of the linear predictor per unit of the covariate, in the unit that was passed.
+    covariate_names_, covariate_mean_, covariate_sd_ : ndarray, shape (covariate,), or None
+        Mean and standard deviation over the training bins that hold counts.
     dispersion_ : ndarray, shape (neuron,), or None
         Dispersion a (negative binomial) or variance (Gaussian).
     transition_matrix_ : ndarray, shape (state, next_state)
@@ -222,6 +235,8 @@ class OneHotHMMGLM(PresentableModel):
         self_history: str = "coupling",
         self_ridge: float | None = None,
         dale: Any = None,
+        covariate_effect: str = "per_state",
+        covariate_ridge: float | None = None,
         ridge: float = 1.0,
         transition_concentration: float = 1.1,
         stickiness: float = 0.0,
@@ -250,6 +265,8 @@ class OneHotHMMGLM(PresentableModel):
         self.self_history = self_history
         self.self_ridge = self_ridge
         self.dale = dale
+        self.covariate_effect = covariate_effect
+        self.covariate_ridge = covariate_ridge
         self.ridge = ridge
         self.transition_concentration = transition_concentration
         self.stickiness = stickiness
@@ -271,6 +288,7 @@ class OneHotHMMGLM(PresentableModel):
         X: Any,
         y: None = None,
         *,
+        covariates: Any = None,
         transition_inputs: Any = None,
         starts: Sequence[Params] = (),
     ) -> "OneHotHMMGLM":
@@ -285,6 +303,12 @@ class OneHotHMMGLM(PresentableModel):
             NaN is a missing count; bins at negative times only serve as history.
         y : None
             Ignored.
+        covariates : DataArray, Dataset, DataFrame, array, or list of these, optional
+            What is known in every bin beside the spikes (stimulus, position, speed) and adds
+            to the linear predictor: a DataArray (session, time, covariate), an array of that
+            shape or (time, covariate) for one session, a DataFrame (time x covariate), a list
+            of such with one per session, or a Dataset of series (session, time).  Bins without
+            counts and lead-in bins may lack it.
         transition_inputs : DataArray, Dataset, DataFrame, array, or list of these, optional
             Inputs v that drive the transitions (section Notes), a value for every bin of the
             spikes: a DataArray (session, time, input), an array of that shape or (time, input)
@@ -313,7 +337,7 @@ class OneHotHMMGLM(PresentableModel):
         ConvergenceWarning
             If EM stopped at `max_iter`, or a state is empty.
         """
-        self._fit_neurons(X, slice(None), transition_inputs, starts)
+        self._fit_neurons(X, slice(None), covariates, transition_inputs, starts)
         warn_of_fit(self)
         return self
 
@@ -321,6 +345,7 @@ class OneHotHMMGLM(PresentableModel):
         self,
         X: Any,
         neurons: np.ndarray | slice,
+        covariates: Any = None,
         transition_inputs: Any = None,
         starts: Sequence[Params] = (),
     ) -> None:
@@ -339,18 +364,21 @@ class OneHotHMMGLM(PresentableModel):
             raise InvalidInputError(
                 f"n_states={self.n_states} for {n_bins} time bins; expected fewer states than bins"
             )
+        keep_covariates(self, covariates, spikes)
         keep_inputs(self, transition_inputs, spikes)
         with self._precision():
-            self._fit(spikes, transition_inputs, starts)
+            self._keep_recording(spikes)
+            self._fit(self._pack(spikes, covariates, transition_inputs), starts)
 
-    def _fit(self, spikes: xr.DataArray, transition_inputs: Any, starts: Sequence[Params]) -> None:
-        n_neurons = spikes.sizes["neuron"]
+    def _keep_recording(self, spikes: xr.DataArray) -> None:
+        """Set what later recordings are read by."""
         self.basis_functions_ = make_basis(self.basis, self.n_lags, self.n_basis)
         self.bin_size_ = float(spikes.attrs["bin_size"])
         keep_moments(self, spikes)
         self.neuron_ids_ = spikes["neuron"].values
-        self.n_features_in_ = n_neurons
-        packed = self._pack(spikes, transition_inputs)
+        self.n_features_in_ = spikes.sizes["neuron"]
+
+    def _fit(self, packed: Packed, starts: Sequence[Params]) -> None:
         n_time_bins = len(packed.position)
         base = OBSERVATIONS[self.observation].log_base(packed.counts.astype(float))
         constant = float(np.nansum(base))

@@ -26,6 +26,9 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "neuron_sign_proba": ("pre",),
     **PRIOR_VARIABLES,
     "bias": ("state", "neuron"),
+    "covariate_weights": ("state", "neuron", "covariate"),
+    "covariate_mean": ("covariate",),
+    "covariate_sd": ("covariate",),
     "transition_matrix": ("state", "next_state"),
     "transition_weights": ("state", "input"),
     "transition_input_mean": ("input",),
@@ -49,6 +52,7 @@ _ATTRS = {
     "log_likelihood_path": {"units": "nats per bin"},
     "objective_path": {"units": "nats per bin"},
     "mean_counts": {"units": "counts per bin"},
+    "covariate_weights": {"units": "Δη per unit of the covariate"},
     "transition_weights": {"long_name": "log-odds of the next state per unit of the input"},
 }
 
@@ -76,6 +80,8 @@ def to_dataset(model: "FittedModel") -> xr.Dataset:
         coords["type"] = list(TYPES)
     if model.transition_input_names_ is not None:
         coords["input"] = np.asarray(model.transition_input_names_)
+    if model.covariate_names_ is not None:
+        coords["covariate"] = np.asarray(model.covariate_names_)
     parameters = {n: value for n, value in model.get_params().items() if n not in RUN_ONLY}
     attrs = parameters | {name: getattr(model, f"{name}_") for name in SCALARS}
     return xr.Dataset(variables, coords, attrs)
@@ -98,6 +104,7 @@ def from_dataset(model: "FittedModel", dataset: xr.Dataset) -> "FittedModel":
     model.guide_ = xr.Dataset(guide) if guide else None
     model.neuron_ids_ = dataset["neuron"].values
     model.transition_input_names_ = dataset["input"].values if "input" in dataset else None
+    model.covariate_names_ = dataset["covariate"].values if "covariate" in dataset else None
     model.n_features_in_ = dataset.sizes["neuron"]
     return model
 
@@ -115,6 +122,9 @@ def to_html(model: "FittedModel") -> str:
         "log-likelihood": f"{model.log_likelihood_path_[-1]:.4f} nats per bin",
         "stopped": f"{model.stop_reason_} after {model.n_iter_} {unit}",
     }
+    if model.covariate_names_ is not None:
+        effect = model.covariate_effect.replace("_", " ")
+        rows["covariates"] = f"{', '.join(map(str, model.covariate_names_))} ({effect})"
     if model.transition_input_names_ is not None:
         rows["transitions driven by"] = ", ".join(map(str, model.transition_input_names_))
     if model.connection_type_ is not None:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
+from jaxtyping import Array
 
 from onehotglm.model.recording import Recording
 
@@ -21,6 +22,8 @@ class Packed(NamedTuple):
         Index of every modelled bin in the recording.
     counts : array, shape (modelled bin, modelled neuron)
         NaN where missing.
+    known : bool array, shape (modelled bin,)
+        False where a covariate is missing.
     """
 
     recording: Recording
@@ -28,6 +31,7 @@ class Packed(NamedTuple):
     time: np.ndarray
     position: np.ndarray
     counts: np.ndarray
+    known: np.ndarray
 
 
 def pack(
@@ -37,6 +41,7 @@ def pack(
     chunk_size: int,
     dtype: str = "float32",
     neurons: np.ndarray | slice = slice(None),
+    covariates: np.ndarray | None = None,
 ) -> Packed:
     """Lay the sessions end to end.
 
@@ -52,6 +57,8 @@ def pack(
     dtype : str
     neurons : int array or slice
         Which neurons are modelled; histories are of all.
+    covariates : array, shape (session, time, covariate), optional
+        For all bins of the spikes, standardised; a missing one (NaN) counts as the mean.
 
     Returns
     -------
@@ -72,6 +79,7 @@ def pack(
     history = np.where(np.isnan(counts), stand_in, counts)
     counts, observed = counts[:, neurons], observed[:, neurons]
     before = ((basis.shape[1], padding), (0, 0))
+    beside = None if covariates is None else covariates[session, column]
     recording = Recording(
         counts=jnp.asarray(np.pad(np.nan_to_num(counts), before), dtype),
         past=jnp.asarray(np.pad(history, before), dtype),
@@ -80,11 +88,17 @@ def pack(
         modelled=jnp.asarray(modelled),
         starts=jnp.asarray(np.pad(column == n_lead, (0, padding))),
         basis=jnp.asarray(basis, dtype),
+        covariates=None if beside is None else _padded(beside, padding, dtype),
     )
     position = np.flatnonzero(modelled)
+    known = np.isfinite(beside[position]).all(-1) if beside is not None else position >= 0
     return Packed(
-        recording, session[position], column[position] - n_lead, position, counts[position]
+        recording, session[position], column[position] - n_lead, position, counts[position], known
     )
+
+
+def _padded(columns: np.ndarray, padding: int, dtype: str) -> Array:
+    return jnp.asarray(np.pad(np.nan_to_num(columns), ((0, padding), (0, 0))), dtype)
 
 
 def unpack(packed: Packed, flat: np.ndarray, shape: tuple[int, int], fill: float) -> np.ndarray:

@@ -54,11 +54,14 @@ class PresentableModel(FittedModel):
 
         return plot_connectivity(self.to_dataset(), **options)
 
-    def plot_states(self, X: Any, *, transition_inputs: Any = None, **options: Any) -> Any:
+    def plot_states(
+        self, X: Any, *, covariates: Any = None, transition_inputs: Any = None, **options: Any
+    ) -> Any:
         """Raster, posterior and states, see `onehotglm.plots.plot_states`."""
         from onehotglm.plots import plot_states
 
-        spikes, given = self._spikes(X), {"transition_inputs": transition_inputs}
+        spikes = self._spikes(X)
+        given = {"covariates": covariates, "transition_inputs": transition_inputs}
         states = self.predict_states(spikes, **given)
         return plot_states(spikes, states, self.predict_proba(spikes, **given), **options)
 

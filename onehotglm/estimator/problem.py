@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import jax.numpy as jnp
 
 from onehotglm.errors import InvalidInputError
+from onehotglm.estimator.covariates import n_covariates
 from onehotglm.estimator.packing import Packed
 from onehotglm.estimator.settings import affordable, known_signs
 from onehotglm.inference.em import EMConfig, EMState
@@ -43,7 +44,8 @@ def make_problem(
     -------
     Problem
     """
-    n_columns = 1 + len(model.mean_counts_) * len(model.basis_functions_)
+    n_weights = len(model.mean_counts_) * len(model.basis_functions_)
+    n_columns = 1 + n_weights + n_covariates(model)
     n_modelled = packed.counts.shape[1]
     exact = affordable(len(packed.position), model.n_states, n_modelled, n_columns)
     means = model.mean_counts_[model._modelled]
@@ -61,6 +63,7 @@ def make_problem(
         tol=model.tol,
         on_step=on_step,
         dispersion_centre=_dispersion_centre(model),
+        covariate_precision=_covariate_precision(model),
     )
 
 
@@ -75,10 +78,17 @@ def _structure(model: "OneHotHMMGLM") -> Structure:
         own_precision=model.ridge if model.self_ridge is None else model.self_ridge,
         shared_bias=model.bias == "shared",
         dale=known_signs(model.dale, n_neurons),
+        n_shared_covariates=n_covariates(model) if model.covariate_effect == "shared" else 0,
     )
     if model.prior != "one-hot" and structure.dale is not None:
         structure = structure.with_sign(structure.dale)
     return structure
+
+
+def _covariate_precision(model: "OneHotHMMGLM") -> float:
+    ridge = model.ridge if model.covariate_ridge is None else model.covariate_ridge
+    # A coefficient that the states share stands in every state's penalty.
+    return ridge / model.n_states if model.covariate_effect == "shared" else ridge
 
 
 def _dispersion_centre(model: "OneHotHMMGLM") -> jnp.ndarray | None:
@@ -107,8 +117,8 @@ def make_starts(model: "OneHotHMMGLM", problem: Problem, given: Sequence[Params]
     InvalidInputError
         If a start that is given has another shape.
     """
-    n_columns = 1 + len(model.mean_counts_) * problem.n_basis
     penalty = ridge_penalty(problem, model.n_states)
+    n_columns = penalty.mean.shape[-1]
     for start in given:
         if start.coefficients.shape != penalty.mean.shape:
             raise InvalidInputError(

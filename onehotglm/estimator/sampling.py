@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from onehotglm.errors import InvalidInputError
+from onehotglm.estimator.covariates import covariates_along, n_covariates
 from onehotglm.estimator.transition_inputs import inputs_along
 from onehotglm.kernels.rollout import rollout, sample_driven_states
 from onehotglm.random_state import RandomState, jax_key, numpy_generator
@@ -21,10 +22,12 @@ def sample(
     n_time_bins: int,
     n_sessions: int,
     random_state: RandomState,
+    covariates: Any = None,
     transition_inputs: Any = None,
 ) -> xr.Dataset:
     """Compute what `FittedModel.sample` returns."""
     bins = _bins(model, n_time_bins, n_sessions)
+    columns, n_columns = covariates_along(model, covariates, bins), n_covariates(model)
     inputs = inputs_along(model, transition_inputs, bins)
     with model._precision():
         params = model._params()
@@ -36,7 +39,7 @@ def sample(
         out = rollout(
             key,
             params.bias,
-            params.weights(len(model.basis_functions_)),
+            params.weights(len(model.basis_functions_), n_columns),
             jnp.asarray(model.basis_functions_, params.bias.dtype),
             params.transition,
             params.initial,
@@ -46,6 +49,8 @@ def sample(
             n_sessions=n_sessions,
             n_time_bins=n_time_bins,
             states=states,
+            covariates=None if columns is None else jnp.asarray(columns, params.bias.dtype),
+            covariate_weights=params.covariate_weights(n_columns),
         )
     counts = np.asarray(out.counts)
     if np.isnan(counts).any():

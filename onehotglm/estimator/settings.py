@@ -27,6 +27,7 @@ _CHOICES = {
     "bias": ("per_state", "shared"),
     "resume": (True, False),
     "self_history": ("coupling", "per_state", "shared", "none"),
+    "covariate_effect": ("per_state", "shared"),
     "dtype": ("float32", "float64"),
 }
 # Values of options that method="vi" fits.
@@ -71,7 +72,7 @@ def check_settings(parameters: dict[str, Any]) -> None:
     for name, low in _NUMBERS.items():
         _check_number(name, parameters[name], low)
     _check_signs(parameters["dale"])
-    _check_self_ridge(parameters["self_ridge"], parameters["self_history"])
+    _check_ridges(parameters)
     _check_checkpoint(parameters["checkpoint"], parameters["resume"])
     check_variational(parameters)
     n_basis = parameters["n_basis"]
@@ -128,15 +129,17 @@ def check_variational(parameters: dict[str, Any]) -> None:
         )
 
 
-def _check_self_ridge(self_ridge: Any, self_history: str) -> None:
-    if self_ridge is None:
-        return
-    if self_history not in ("per_state", "shared"):
+def _check_ridges(parameters: dict[str, Any]) -> None:
+    """Precisions that are those of the weights where they are not given."""
+    for name in ("self_ridge", "covariate_ridge"):
+        if parameters[name] is not None:
+            _check_number(name, parameters[name], 0.0)
+    self_ridge, self_history = parameters["self_ridge"], parameters["self_history"]
+    if self_ridge is not None and self_history not in ("per_state", "shared"):
         raise InvalidInputError(
             f"self_ridge={self_ridge!r} applies to self_history='per_state' and 'shared' only; "
             f"leave it out with self_history={self_history!r}"
         )
-    _check_number("self_ridge", self_ridge, 0.0)
 
 
 def _check_signs(dale: Any) -> None:

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from onehotglm.errors import InvalidInputError
 from onehotglm.estimator import outputs
+from onehotglm.estimator.covariates import refuse_covariates
 from onehotglm.estimator.fitted import FittedModel
 from onehotglm.estimator.onehot_hmm_glm import OneHotHMMGLM
 from onehotglm.estimator.transition_inputs import bin_of_inputs, inner_input_weights
@@ -56,7 +57,8 @@ class StateDecoder:
     Raises
     ------
     InvalidInputError
-        If `lag` or `horizon` make no sense, or the model is not one of Poisson counts.
+        If `lag` or `horizon` make no sense, or the model is not one of Poisson counts, or has
+        covariates.
 
     See Also
     --------
@@ -90,6 +92,7 @@ class StateDecoder:
     def __init__(self, model: FittedModel, *, lag: int = 10, horizon: int = 10):
         check_is_fitted(model)
         model._check_whole("StateDecoder")
+        refuse_covariates(model, "StateDecoder")
         if model.observation != "poisson":
             raise InvalidInputError(
                 f"the model has observation={model.observation!r}; StateDecoder takes Poisson "

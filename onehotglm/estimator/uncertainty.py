@@ -87,6 +87,10 @@ def _of_gaussians(model: "OneHotHMMGLM", moments: Moments, level: float) -> Vari
         ("weights", (*_COUPLE, "basis"), moments.weights, moments.weights_variance),
         ("connectivity", _COUPLE, moments.weights @ per_lag, coupling_variance),
     ]
+    if model.covariate_sd_ is not None:
+        mean = moments.covariates / model.covariate_sd_
+        variance = moments.covariates_variance / model.covariate_sd_**2
+        quantities.append(("covariate_weights", ("state", "neuron", "covariate"), mean, variance))
     for name, dims, mean, variance in quantities:
         sd = np.sqrt(variance)
         low, high = normal_interval(mean, sd, level)
@@ -172,6 +176,8 @@ def _label(model: "OneHotHMMGLM", variables: Variables) -> xr.Dataset:
         "post": neurons[model._modelled],
         "pre": neurons,
     }
+    if model.covariate_names_ is not None:
+        coords["covariate"] = np.asarray(model.covariate_names_)
     if "connection_type_proba" in variables:
         coords["type"] = np.array(TYPES)
     dataset = xr.Dataset(variables, coords)

@@ -215,7 +215,8 @@ def one_hot_posterior(
         At `coefficients`.
     coefficients : array, shape (state, post, column)
     terms : Terms
-        Precision of the biases in column 0, and of the weights that stand outside the prior.
+        Precision of the biases in column 0, of the weights that stand outside the prior, and
+        of the covariates in the last columns.
     bias_mean : array, shape (post,)
         Of the biases' prior.
     prior : OneHotPrior
@@ -229,24 +230,27 @@ def one_hot_posterior(
     OneHotPosterior
     """
     n_states, n_post, _ = coefficients.shape
-    shape = (n_states, n_post, -1, prior.slab_mean.shape[1])
+    shape = (n_states, n_post, len(scope.under_prior[0]), prior.slab_mean.shape[1])
+    couplings = slice(1, 1 + shape[2] * shape[3])
     linear = information.matrix @ coefficients.ravel() + information.score.ravel()
-    free = terms.free[..., 1:].reshape(shape)
-    ridge = WeightPenalty(np.zeros(free.shape), terms.precision[..., 1:].reshape(shape))
+    free = terms.free[..., couplings].reshape(shape)
+    ridge = WeightPenalty(np.zeros(shape), terms.precision[..., couplings].reshape(shape))
+    prior_mean = np.zeros(coefficients.shape)
+    prior_mean[..., 0] = bias_mean
     proba = np.broadcast_to(prior.type_proba, (n_states, *prior.type_proba.shape))
-    site = _first_site(prior, free.shape) if site is None else site
+    site = _first_site(prior, shape) if site is None else site
     for _ in range(MAX_SWEEPS):
         site = WeightPenalty(
             *(np.where(scope.under_prior[..., None], *x) for x in zip(site, ridge, strict=True))
         )
-        precision = _columns(terms.precision[..., 0], site.precision)
-        centre = _columns(np.broadcast_to(bias_mean, (n_states, n_post)), site.mean)
+        precision = _with_couplings(terms.precision, couplings, site.precision)
+        centre = _with_couplings(prior_mean, couplings, site.mean)
         spread = covariance(information.matrix, terms._replace(precision=precision))
         mean = (spread @ (linear + (precision * centre).ravel())).reshape(coefficients.shape)
-        marginal = np.diagonal(spread).reshape(coefficients.shape)[..., 1:].reshape(shape)
+        marginal = np.diagonal(spread).reshape(coefficients.shape)[..., couplings].reshape(shape)
         marginal = np.where(free, marginal, 1 / site.precision)
         variance = 1 / np.maximum(1 / marginal - site.precision, 1e-4)
-        weights = mean[..., 1:].reshape(shape)
+        weights = mean[..., couplings].reshape(shape)
         estimate = variance * (weights / marginal - site.precision * site.mean)
         shared = _others_say(proba, prior, scope)
         types = priors.type_posterior(shared, estimate, variance)
@@ -261,9 +265,11 @@ def one_hot_posterior(
     return OneHotPosterior(estimate, variance, types, mean, spread, site)
 
 
-def _columns(bias: Floats, weights: Floats) -> Floats:
-    flat = weights.reshape(*weights.shape[:2], -1)
-    return np.concatenate([bias[..., None], flat], axis=-1)
+def _with_couplings(columns: Floats, couplings: slice, weights: Floats) -> Floats:
+    """Columns (state, post, column) with other values (state, post, pre, basis) of couplings."""
+    columns = columns.copy()
+    columns[..., couplings] = weights.reshape(*weights.shape[:2], -1)
+    return columns
 
 
 def _first_site(prior: OneHotPrior, shape: tuple[int, ...]) -> WeightPenalty:

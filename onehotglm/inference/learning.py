@@ -38,6 +38,8 @@ class Problem(NamedTuple):
         Called with the state after every EM step; returns True to stop early.
     dispersion_centre : array, shape (neuron,), or None
         Of the prior over dispersions, where the observations have any.
+    covariate_precision : float
+        Of the prior over the effects of covariates, around zero.
     """
 
     recording: Recording
@@ -51,6 +53,18 @@ class Problem(NamedTuple):
     tol: float
     on_step: Callable[[EMState], bool]
     dispersion_centre: Array | None = None
+    covariate_precision: float = 0.0
+
+    @property
+    def n_covariates(self) -> int:
+        """Columns of covariates."""
+        covariates = self.recording.covariates
+        return 0 if covariates is None else covariates.shape[1]
+
+    @property
+    def coupling_columns(self) -> slice:
+        """Columns of couplings in every regression."""
+        return slice(1, 1 + self.structure.free.shape[1] * self.n_basis)
 
     @property
     def n_basis(self) -> int:
@@ -104,15 +118,16 @@ def make_penalty(
     mean = np.where(free & ~own, weights.mean, 0.0)
     precision = np.where(own, structure.own_precision, weights.precision)
 
-    def columns(bias, per_weight):
+    def columns(bias, per_weight, per_covariate):
         bias = np.broadcast_to(bias, (n_states, n_neurons))[..., None]
-        return np.concatenate([bias, per_weight.reshape(n_states, n_neurons, -1)], axis=-1)
+        rest = np.full((n_states, n_neurons, problem.n_covariates), per_covariate)
+        return np.concatenate([bias, per_weight.reshape(n_states, n_neurons, -1), rest], axis=-1)
 
     dtype = problem.recording.counts.dtype
     return Penalty(
-        jnp.asarray(columns(problem.bias_mean, mean), dtype),
-        jnp.asarray(columns(problem.bias_precision, precision), dtype),
-        jnp.asarray(columns(True, free)),
+        jnp.asarray(columns(problem.bias_mean, mean, 0.0), dtype),
+        jnp.asarray(columns(problem.bias_precision, precision, problem.covariate_precision), dtype),
+        jnp.asarray(columns(True, free, True)),
         None if structure.tied is None else jnp.asarray(structure.tied),
         None if structure.sign is None else jnp.asarray(_column_signs(problem, structure.sign)),
     )
@@ -121,7 +136,7 @@ def make_penalty(
 def _column_signs(problem: Problem, sign: np.ndarray) -> np.ndarray:
     """Signs (pre,) that bind the steps, as those of coefficients (post, column)."""
     signs = np.repeat(np.where(problem.structure.synapse, sign, 0), problem.n_basis, axis=1)
-    return np.pad(signs, ((0, 0), (1, 0)))
+    return np.pad(signs, ((0, 0), (1, problem.n_covariates)))
 
 
 def ridge_penalty(problem: Problem, n_states: int) -> Penalty:
@@ -162,7 +177,8 @@ def evidence(problem: Problem, state: EMState, penalty: Penalty) -> Evidence:
     posterior_mean, posterior_variance = laplace_weights(problem, state, penalty)
     shape = posterior_mean.shape
     mean, precision = (
-        np.asarray(x, float)[..., 1:].reshape(shape) for x in (penalty.mean, penalty.precision)
+        np.asarray(x, float)[..., problem.coupling_columns].reshape(shape)
+        for x in (penalty.mean, penalty.precision)
     )
     variance = 1 / np.maximum(1 / posterior_variance - precision, 1e-4)
     estimate = variance * (posterior_mean / posterior_variance - precision * mean)
@@ -184,7 +200,8 @@ def laplace_weights(
         ]
     )
     shape = (*coefficients.shape[:2], -1, problem.n_basis)
-    return coefficients[..., 1:].reshape(shape), variances[..., 1:].reshape(shape)
+    couplings = problem.coupling_columns
+    return coefficients[..., couplings].reshape(shape), variances[..., couplings].reshape(shape)
 
 
 def _inverse_diagonal(information: np.ndarray, precision: np.ndarray) -> np.ndarray:

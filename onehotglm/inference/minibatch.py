@@ -77,7 +77,7 @@ def take_sessions(
     def lagged(x):
         return jnp.pad(x[index + n_lags], ((n_lags, 0), (0, 0)))
 
-    observed = recording.observed
+    observed, covariates = recording.observed, recording.covariates
     return Recording(
         counts=lagged(recording.counts),
         past=lagged(recording.past),
@@ -86,6 +86,7 @@ def take_sessions(
         modelled=inside & recording.modelled[index],
         starts=inside & recording.starts[index],
         basis=recording.basis,
+        covariates=None if covariates is None else covariates[index],
     )
 
 

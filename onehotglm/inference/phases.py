@@ -258,7 +258,7 @@ def _after_strengths(problem: Problem, learning: Learning) -> Learning:
     """Hold strengths at zero that the data would rather have negative, and settle again."""
     state, settled = learning.run.state, learning.run.reason
     signs = _signs(learning)
-    weights = np.asarray(state.accepted.weights(problem.n_basis))
+    weights = np.asarray(state.accepted.weights(problem.n_basis, problem.n_covariates))
     wrong = weights * signs < 0
     still_allowed = learning.allowed & ~wrong
     again = (learning.allowed & wrong).any() and settled != "interrupted"

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from numpy.typing import NDArray
 
 from onehotglm.inference import em
 from onehotglm.inference.information import Information, observed_information, state_posterior
@@ -59,6 +60,8 @@ class Moments(NamedTuple):
     bias, bias_variance : array, shape (state, post)
     weights, weights_variance : array, shape (state, post, pre, basis)
         Over the types, where there are any.
+    covariates, covariates_variance : array, shape (state, post, covariate)
+        Effects of standardised covariates.
     lag_covariance : array, shape (state, post, pre, basis, basis)
         Of the weights of one connection, as if Gaussian.
     mixture : Mixture or None
@@ -69,6 +72,8 @@ class Moments(NamedTuple):
     bias_variance: Floats
     weights: Floats
     weights_variance: Floats
+    covariates: Floats
+    covariates_variance: Floats
     lag_covariance: Floats
     mixture: Mixture | None = None
 
@@ -197,18 +202,27 @@ def _terms(problem: Problem, n_states: int, neurons: np.ndarray) -> Terms:
     )
 
 
-def _moments(mean: Floats, spread: Floats, n_basis: int) -> Moments:
+def _moments(problem: Problem, mean: Floats, spread: Floats) -> Moments:
     """Marginals of a Gaussian over all coefficients of a group."""
-    shape = (*mean.shape[:2], -1, n_basis)
+    couplings = problem.coupling_columns
+    shape = (*mean.shape[:2], -1, problem.n_basis)
     variance = np.diagonal(spread).reshape(mean.shape)
-    places = np.arange(mean.size).reshape(mean.shape)[..., 1:].reshape(shape)
+    places = _coupling_places(problem, mean.shape)
     return Moments(
         mean[..., 0],
         variance[..., 0],
-        mean[..., 1:].reshape(shape),
-        variance[..., 1:].reshape(shape),
+        mean[..., couplings].reshape(shape),
+        variance[..., couplings].reshape(shape),
+        mean[..., couplings.stop :],
+        variance[..., couplings.stop :],
         spread[places[..., :, None], places[..., None, :]],
     )
+
+
+def _coupling_places(problem: Problem, shape: tuple[int, ...]) -> NDArray[np.int_]:
+    """Where weights (state, post, pre, basis) are in flat coefficients of a shape."""
+    places = np.arange(np.prod(shape)).reshape(shape)[..., problem.coupling_columns]
+    return places.reshape(*shape[:2], -1, problem.n_basis)
 
 
 # ---------------------------------------------------------------------------- Gaussian
@@ -226,33 +240,36 @@ def _gaussian(
     terms = _terms(problem, n_states, neurons)
     if prior is None:
         spread = covariance(information.matrix, terms)
-        return _moments(coefficients, spread, problem.n_basis)
+        return _moments(problem, coefficients, spread)
     under_prior = problem.structure.under_prior[neurons]
     columns = np.repeat(under_prior, problem.n_basis, axis=1)
     precision, tie = (x[neurons].reshape(n_post, -1) for x in tied_precision(prior, n_states))
-    terms.precision[..., 1:] = np.where(columns, precision, terms.precision[..., 1:])
-    terms.tie[:, 1:] = np.where(columns, tie, 0.0)
+    ridge = terms.precision[..., problem.coupling_columns]
+    ridge[:] = np.where(columns, precision, ridge)
+    terms.tie[:, problem.coupling_columns] = np.where(columns, tie, 0.0)
     spread = covariance(information.matrix, terms)
-    moments = _moments(coefficients, spread, problem.n_basis)
-    return _over_spreads(moments, spread, prior, neurons, under_prior)
+    moments = _moments(problem, coefficients, spread)
+    places = np.moveaxis(_coupling_places(problem, coefficients.shape), 0, -1)[under_prior]
+    covariances = spread[places[..., :, None], places[..., None, :]]
+    return _over_spreads(moments, covariances, prior, neurons, under_prior)
 
 
 def _over_spreads(
     moments: Moments,
-    spread: Floats,
+    covariances: Floats,
     prior: GaussianPrior,
     neurons: np.ndarray,
     under_prior: np.ndarray,
 ) -> Moments:
-    """Moments with the spread of each connection integrated out, too."""
+    """Moments with the spread of each connection integrated out, too.
+
+    `covariances` are over states, of every weight under the prior.
+    """
     weights = np.moveaxis(moments.weights, 0, -1)[under_prior]
-    n_states, n_post = moments.bias.shape
-    places = np.arange(len(spread)).reshape(n_states, n_post, -1)[..., 1:]
-    places = np.moveaxis(places.reshape(moments.weights.shape), 0, -1)[under_prior]
     own = GaussianPrior(
         prior.mean[neurons][under_prior], prior.sd[neurons][under_prior], prior.mean_sd
     )
-    found = integrate_spread(weights, spread[places[..., :, None], places[..., None, :]], own)
+    found = integrate_spread(weights, covariances, own)
     mean, variance = (
         np.array(np.moveaxis(x, 0, -1)) for x in (moments.weights, moments.weights_variance)
     )
@@ -293,7 +310,7 @@ def _one_hot(
     params = _at_the_maximum(problem, params, make_penalty(problem, WeightPenalty(*sites)))
     found = propagate(params, given_states, [part.site for part in found])
     return [
-        _one_hot_moments(part, prior, problem.structure.under_prior[neurons])
+        _one_hot_moments(problem, part, prior, problem.structure.under_prior[neurons])
         for part, neurons in zip(found, groups, strict=True)
     ]
 
@@ -320,9 +337,9 @@ def _one_hot_group(
 
 
 def _one_hot_moments(
-    found: OneHotPosterior, prior: OneHotPrior, under_prior: np.ndarray
+    problem: Problem, found: OneHotPosterior, prior: OneHotPrior, under_prior: np.ndarray
 ) -> Moments:
-    gaussian = _moments(found.mean, found.covariance, prior.slab_mean.shape[1])
+    gaussian = _moments(problem, found.mean, found.covariance)
     mean, second = priors.mixture_moments(found.types)
     location, scale = priors.slab_posterior(prior, found.estimate, found.variance)
     typed = under_prior[..., None]

@@ -140,20 +140,23 @@ _SAMPLERS = {
 }
 
 
-def _sample_session(key, states, lead_in, bias, weights, basis, link, draw):
+def _sample_session(key, states, lead_in, covariates, parameters, link, draw):
     """Sample data and means of one session; `lead_in` is (lag, neuron), newest first."""
+    bias, weights, basis, covariate_weights = parameters
 
     def step(past, inputs):
-        state, step_key = inputs
+        state, step_key, beside = inputs
         history = basis @ past
         eta = bias[state] + jnp.einsum("nmk,km->n", weights[state], history)
+        if beside is not None:
+            eta = eta + covariate_weights[state] @ beside
         rate = link.rate(eta)
         counts = draw(step_key, rate)
         past = jnp.concatenate([counts[None], past[:-1]])
         return past, (counts, rate)
 
     keys = jax.random.split(key, states.shape[0])
-    return lax.scan(step, lead_in, (states, keys))[1]
+    return lax.scan(step, lead_in, (states, keys, covariates))[1]
 
 
 def _newest_first(lead_in, n_lags):
@@ -179,6 +182,8 @@ def rollout(
     dispersion: Float[Array, " neuron"] | None = None,
     states: Int[Array, "session time"] | None = None,
     lead_in: Float[Array, "session lead neuron"] | None = None,
+    covariates: Float[Array, "session time covariate"] | None = None,
+    covariate_weights: Float[Array, "state neuron covariate"] | None = None,
 ) -> Rollout:
     """Sample sessions in closed loop.
 
@@ -209,6 +214,9 @@ def rollout(
     lead_in : array, shape (session, lead, neuron), optional
         Counts before the first bin, oldest first; more than the basis reaches
         back are ignored, fewer are preceded by zeros.  Default: silence.
+    covariates : array, shape (session, time, covariate), optional
+        They add ``covariate_weights[state, neuron] @ covariates`` to the predictor.
+    covariate_weights : array, shape (state, neuron, covariate), optional
 
     Returns
     -------
@@ -242,7 +250,8 @@ def rollout(
     def draw(key, mean):
         return _SAMPLERS[observation](key, mean, dispersion)
 
-    sample = jax.vmap(_sample_session, in_axes=(0, 0, 0, None, None, None, None, None))
+    parameters = (bias, weights, basis, covariate_weights)
+    sample = jax.vmap(_sample_session, in_axes=(0, 0, 0, 0, None, None, None))
     keys = jax.random.split(count_key, n_sessions)
-    counts, rates = sample(keys, states, past, bias, weights, basis, ALL_LINKS[link], draw)
+    counts, rates = sample(keys, states, past, covariates, parameters, ALL_LINKS[link], draw)
     return Rollout(counts, states, rates)

@@ -3,7 +3,8 @@
 Users read weights (state, post, pre, basis), biases (state, neuron) and
 probabilities.  Inference keeps one row of regression coefficients per state and
 postsynaptic neuron: column 0 is the bias, column ``1 + m * n_basis + k`` the weight
-of basis function k of neuron m's history, as in `Chunk.design`.
+of basis function k of neuron m's history, and the last columns are those of covariates,
+as in `Chunk.design`.
 """
 
 from typing import NamedTuple
@@ -47,13 +48,24 @@ class Params(NamedTuple):
         coefficients = self.coefficients.at[..., 1 : 1 + flat.shape[-1]].set(flat)
         return self._replace(coefficients=coefficients)
 
-    def weights(self, n_basis: int) -> Array:
+    def weights(self, n_basis: int, n_covariates: int = 0) -> Array:
         """Weights, shape (state, post, pre, basis)."""
-        n_states, n_neurons, _ = self.coefficients.shape
-        return self.coefficients[..., 1:].reshape(n_states, n_neurons, -1, n_basis)
+        n_states, n_neurons, n_columns = self.coefficients.shape
+        flat = self.coefficients[..., 1 : n_columns - n_covariates]
+        return flat.reshape(n_states, n_neurons, -1, n_basis)
+
+    def covariate_weights(self, n_covariates: int) -> Array:
+        """Effects of covariates, shape (state, post, covariate)."""
+        return self.coefficients[..., self.coefficients.shape[-1] - n_covariates :]
 
 
-def from_weights(bias: Array, weights: Array, transition: Array, initial: Array) -> Params:
+def from_weights(
+    bias: Array,
+    weights: Array,
+    transition: Array,
+    initial: Array,
+    covariate_weights: Array | None = None,
+) -> Params:
     """Pack what users read into `Params`.
 
     Parameters
@@ -62,11 +74,14 @@ def from_weights(bias: Array, weights: Array, transition: Array, initial: Array)
     weights : array, shape (state, post, pre, basis)
     transition : array, shape (state, next_state)
     initial : array, shape (state,)
+    covariate_weights : array, shape (state, post, covariate), optional
 
     Returns
     -------
     Params
     """
     flat = jnp.reshape(weights, (*weights.shape[:2], -1))
-    coefficients = jnp.concatenate([bias[..., None], flat], axis=-1)
-    return Params(coefficients, transition, initial)
+    columns = [bias[..., None], flat]
+    if covariate_weights is not None:
+        columns.append(covariate_weights)
+    return Params(jnp.concatenate(columns, axis=-1), transition, initial)

@@ -34,6 +34,8 @@ class Recording(NamedTuple):
         History basis.
     transition_inputs : array, shape (time, input), or None
         Inputs that drive transitions, standardised.
+    covariates : array, shape (time, covariate), or None
+        Further columns of the design.
     """
 
     counts: Float[Array, "padded post"]
@@ -44,6 +46,7 @@ class Recording(NamedTuple):
     starts: Bool[Array, " time"]
     basis: Float[Array, "basis lag"]
     transition_inputs: Float[Array, "time input"] | None = None
+    covariates: Float[Array, "time covariate"] | None = None
 
     @property
     def n_time(self) -> int:
@@ -64,8 +67,8 @@ class Chunk(NamedTuple):
     counts : array, shape (time, post)
     weight : array, shape (time, post)
         1 where a count is modelled and observed, else 0.
-    design : array, shape (time, 1 + pre * basis)
-        A column of ones, then every neuron's histories (neuron-major).
+    design : array, shape (time, 1 + pre * basis + covariate)
+        A column of ones, every neuron's histories (neuron-major), then the covariates.
     """
 
     counts: Float[Array, "time post"]
@@ -99,6 +102,8 @@ def take_chunk(recording: Recording, index: Int[Array, ""], size: int) -> Chunk:
     if recording.observed is not None:
         weight = weight & cut(recording.observed)
     history = convolve_history(cut(recording.past, n_lags), cut(recording.age), recording.basis)
-    ones = jnp.ones((size, 1), counts.dtype)
-    design = jnp.concatenate([ones, history.reshape(size, -1)], axis=1)
+    columns = [jnp.ones((size, 1), counts.dtype), history.reshape(size, -1)]
+    if recording.covariates is not None:
+        columns.append(cut(recording.covariates))
+    design = jnp.concatenate(columns, axis=1)
     return Chunk(counts, weight.astype(counts.dtype), design)

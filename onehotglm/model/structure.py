@@ -68,6 +68,7 @@ def make_structure(
     own_precision: float = 1.0,
     shared_bias: bool = False,
     dale: NDArray[np.int_] | None = None,
+    n_shared_covariates: int = 0,
 ) -> Structure:
     """Structure of all couplings among `n_neurons` neurons.
 
@@ -84,6 +85,8 @@ def make_structure(
     shared_bias : bool
     dale : int array, shape (pre,), optional
         Signs that are known, 0 for those that are not, where Dale's law holds.
+    n_shared_covariates : int
+        Covariates, the last columns of all, whose effect all states share.
 
     Returns
     -------
@@ -104,6 +107,9 @@ def make_structure(
         columns.append(own[neurons])
         # A tied coefficient stands in every state's penalty.
         own_precision = own_precision / n_states
+    if n_shared_covariates:
+        last = 1 + n_neurons * n_basis + np.arange(n_shared_covariates)
+        columns.append(np.tile(last, (len(diagonal), 1)))
     return Structure(
         free=~diagonal if self_history == "none" else np.ones_like(diagonal),
         diagonal=diagonal,

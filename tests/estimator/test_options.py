@@ -124,6 +124,20 @@ def test_self_ridge(fit):
     assert own[1] < 0.1 * own[0]
 
 
+@pytest.mark.slow
+def test_covariate_options(spikes):
+    """What else is said of covariates is in `test_covariates.py`."""
+    speed = {"covariates": spikes.isel(neuron=[0]).rename(neuron="covariate") + 0.1}
+    options = [{}, dict(covariate_ridge=1e4), dict(covariate_effect="shared")]
+    base, stiff, shared = (
+        quietly_fit(OneHotHMMGLM(**BASE | more), spikes, **speed).covariate_weights_
+        for more in options
+    )
+    assert np.abs(stiff).max() < 0.5 * np.abs(base).max()
+    assert (shared[0] == shared[1]).all()
+    assert (base[0] != base[1]).all()
+
+
 @pytest.mark.parametrize("prior", [pytest.param("none", marks=pytest.mark.slow), "one-hot"])
 def test_dale(fit, base, prior, tmp_path):
     between = ~np.eye(4, dtype=bool)
