@@ -37,7 +37,8 @@ def recovery(fit: "OneHotHMMGLM | xr.Dataset", truth: xr.Dataset, states: Any = 
         A fitted model or its ``to_dataset()``.
     truth : Dataset
         With ``connectivity``, (state, post, pre), or (post, pre) where nothing switches; and
-        what it knows of ``connection_type``, ``shared_type_proba``, ``states``, ``spikes``.
+        what it knows of ``connection_type``, ``shared_type_proba``, ``states``, ``spikes``,
+        ``covariates``.
     states : array_like of int, shape (session, time), optional
         Decoded states of the bins of ``truth["states"]``.  A fitted model decodes
         ``truth["spikes"]`` itself.
@@ -79,7 +80,9 @@ def recovery(fit: "OneHotHMMGLM | xr.Dataset", truth: xr.Dataset, states: Any = 
     """
     if not isinstance(fit, xr.Dataset):
         if states is None and "spikes" in truth and "states" in truth:
-            states = fit.predict_states(truth["spikes"])
+            known = getattr(fit, "covariate_names_", None) is not None
+            given = {"covariates": truth.get("covariates")} if known else {}
+            states = fit.predict_states(truth["spikes"], **given)
         fit = fit.to_dataset()
     truth = _with_states(truth, fit)
     true_states = None if states is None else _true_states(truth)
@@ -109,7 +112,8 @@ def true_model(model: "OneHotHMMGLM", truth: xr.Dataset) -> "OneHotHMMGLM":
         With ``weights``, ``bias``, ``transition_matrix``, ``initial_proba``,
         ``basis_functions`` and the attribute `link`, as `simulate_population` returns; where
         it is not Poisson, the attribute `observation` and ``dispersion``; where inputs drive
-        the transitions, ``transition_weights`` and ``transition_input_mean``.
+        the transitions, ``transition_weights`` and ``transition_input_mean``; with covariates
+        ``covariate_weights`` and ``covariate_mean``.
 
     Returns
     -------
@@ -119,7 +123,8 @@ def true_model(model: "OneHotHMMGLM", truth: xr.Dataset) -> "OneHotHMMGLM":
     Raises
     ------
     InvalidInputError
-        If the truth lacks a parameter, or its data have another distribution than the model.
+        If the truth lacks a parameter, its data have another distribution than the model, or
+        one of them has covariates and the other none.
     """
     missing = [name for name in _PARAMETERS if name not in truth]
     if missing or "link" not in truth.attrs:
@@ -138,6 +143,7 @@ def true_model(model: "OneHotHMMGLM", truth: xr.Dataset) -> "OneHotHMMGLM":
         setattr(true, f"{name}_", truth[name].transpose(*dims).values)
     true.dispersion_ = truth["dispersion"].values if "dispersion" in truth else None
     _drive_as(true, truth)
+    _set_covariates(true, truth)
     true.n_states, true.link = truth.sizes["state"], truth.attrs["link"]
     true.n_lags = truth.sizes["lag"]
     return true
@@ -153,6 +159,21 @@ def _drive_as(true: "OneHotHMMGLM", truth: xr.Dataset) -> None:
     true.transition_weights_ = weights.values
     true.transition_input_names_ = weights["input"].values
     true.transition_input_mean_, true.transition_input_sd_ = mean, np.ones(len(mean))
+
+
+def _set_covariates(model: "OneHotHMMGLM", truth: xr.Dataset) -> None:
+    """Set the true weights of covariates; the model's biases are at the means of its own."""
+    known = "covariate_weights" in truth, model.covariate_mean_ is not None
+    if known[0] != known[1]:
+        raise InvalidInputError(
+            f"the {'truth' if known[0] else 'model'} has covariates and the "
+            f"{'model' if known[0] else 'truth'} none; expected a model fitted with the truth's"
+        )
+    if model.covariate_mean_ is not None:
+        weights = truth["covariate_weights"].transpose("state", "neuron", "covariate").values
+        centre = truth["covariate_mean"].values if "covariate_mean" in truth else 0.0
+        model.covariate_weights_ = weights
+        model.bias_ = model.bias_ + weights @ (model.covariate_mean_ - centre)
 
 
 def _with_states(truth: xr.Dataset, fit: xr.Dataset) -> xr.Dataset:

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +17,7 @@ from onehotglm.random_state import RandomState, jax_key, numpy_generator
 from onehotglm.simulate.checks import check_count
 
 PARAMETERS = ("bias", "weights", "basis_functions", "transition_matrix", "initial_proba")
-RECORDED = ("spikes", "states", "rates", "transition_inputs")
+RECORDED = ("spikes", "states", "rates", "covariates", "transition_inputs")
 
 # Faster than any neuron of cortex or hippocampus fires for long.
 _HIGHEST_MEAN_RATE = 300.0  # Hz
@@ -28,6 +29,7 @@ def simulate_from(
     n_sessions: int = 1,
     n_time_bins: int = 3000,
     random_state: RandomState = 0,
+    covariates: ArrayLike | None = None,
     transition_inputs: ArrayLike | None = None,
 ) -> xr.Dataset:
     """Record a population whose parameters are known.
@@ -41,13 +43,16 @@ def simulate_from(
         From `simulate_population` or a fit's ``to_dataset()``: `bias`, `weights`,
         `basis_functions`, `transition_matrix`, `initial_proba`, attributes `bin_size`
         and `link`; where it is not Poisson, the attribute `observation` and `dispersion`
-        (neuron,); where inputs drive the transitions, `transition_weights` (state, input),
-        and `transition_input_mean` (input,) if it is not zero.
+        (neuron,); where there are covariates, `covariate_weights` (state, neuron, covariate),
+        and `covariate_mean` (covariate,) if it is not zero; where inputs drive the
+        transitions, `transition_weights` (state, input), and `transition_input_mean` (input,).
     n_sessions : int
     n_time_bins : int
         Per session. Every session starts from silence, its first state from
         `initial_proba`.
     random_state : int, numpy Generator or RandomState, or jax key
+    covariates : array, shape (session, time, covariate), optional
+        Of parameters with `covariate_weights`.
     transition_inputs : array, shape (session, time, input), optional
         Of parameters with `transition_weights`.
 
@@ -55,12 +60,13 @@ def simulate_from(
     -------
     xarray.Dataset
         `parameters` with `spikes` (session, time, neuron; counts), `states` (session,
-        time) and `rates` (session, time, neuron; Hz, given the state and the past).
+        time), `rates` (session, time, neuron; Hz, given the state and the past) and the
+        `covariates`, if there are any.
 
     Raises
     ------
     InvalidInputError
-        If a parameter or its inputs are missing, or the rates explode.
+        If a parameter, its covariates or inputs are missing, or the rates explode.
 
     Examples
     --------
@@ -92,6 +98,7 @@ def simulate_from(
     if drive is not None:
         key, states_key = jax.random.split(key)
         states = sample_driven_states(states_key, arrays[3], drive, arrays[4])
+    columns = _columns(parameters, covariates, (n_sessions, n_time_bins))
     out = rollout(
         key,
         *arrays,
@@ -101,13 +108,45 @@ def simulate_from(
         n_sessions=n_sessions,
         n_time_bins=n_time_bins,
         states=states,
+        **columns,
     )
     recording = _with_recording(parameters, out)
-    if transition_inputs is not None:
-        dims = ("session", "time", "input")
-        recording = recording.assign(transition_inputs=(dims, np.asarray(transition_inputs)))
+    for name, values, dim in (
+        ("covariates", covariates, "covariate"),
+        ("transition_inputs", transition_inputs, "input"),
+    ):
+        if values is not None:
+            recording[name] = (("session", "time", dim), np.asarray(values))
     _check_rates(recording)
     return recording
+
+
+def _columns(
+    parameters: xr.Dataset, covariates: ArrayLike | None, shape: tuple[int, int]
+) -> dict[str, Any]:
+    """Covariates (session, time, covariate) around their mean and their weights, or nothing."""
+    if "covariate_weights" not in parameters:
+        if covariates is not None:
+            raise InvalidInputError(
+                "got covariates, but the Dataset has no covariate_weights (state, neuron, "
+                "covariate); leave them out, or add the weights"
+            )
+        return {}
+    n_columns = parameters.sizes["covariate"]
+    found = None if covariates is None else np.shape(covariates)
+    if found != (*shape, n_columns):
+        raise InvalidInputError(
+            f"covariates have the shape {found}; the Dataset has covariate_weights, so expected "
+            f"(session, time, covariate) = {(*shape, n_columns)}"
+        )
+    values = np.asarray(covariates, float)
+    if not np.isfinite(values).all():
+        raise InvalidInputError("covariates are NaN or infinite; every bin needs a value")
+    if "covariate_mean" in parameters:
+        values = values - parameters["covariate_mean"].values
+    weights = parameters["covariate_weights"].transpose("state", "neuron", "covariate").values
+    arrays = {"covariates": values, "covariate_weights": weights}
+    return {name: jnp.asarray(array, jnp.float32) for name, array in arrays.items()}
 
 
 def _check_parameters(parameters: xr.Dataset) -> None:

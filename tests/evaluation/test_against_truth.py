@@ -284,3 +284,18 @@ def test_true_dispersions_go_into_the_model() -> None:
         true_model(OneHotHMMGLM(), dispersed)
     with pytest.raises(InvalidInputError, match="'poisson', the model 'bernoulli'"):
         true_model(OneHotHMMGLM(observation="bernoulli"), truth)
+
+
+def test_true_weights_of_covariates_go_into_the_model() -> None:
+    truth = simulate_population(n_neurons=3, n_states=1, n_sessions=1, n_time_bins=200)
+    weights = (("state", "neuron", "covariate"), np.full((1, 3, 1), 2.0))
+    truth["covariate_weights"] = weights
+    model = OneHotHMMGLM(n_states=1)
+    with pytest.raises(InvalidInputError, match="the truth has covariates and the model none"):
+        true_model(model, truth)
+    model.covariate_mean_ = np.array([10.0])
+    with pytest.raises(InvalidInputError, match="the model has covariates and the truth none"):
+        true_model(model, truth.drop_vars("covariate_weights"))
+    true = true_model(model, truth.assign(covariate_mean=("covariate", [9.0])))
+    np.testing.assert_array_equal(true.covariate_weights_, weights[1])
+    np.testing.assert_allclose(true.bias_, truth["bias"] + 2.0)

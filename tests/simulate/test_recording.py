@@ -49,6 +49,44 @@ def test_missing_or_unknown_link(simulation):
         simulate_from(simulation.assign_attrs(link="x"))
 
 
+def with_weights(simulation, value):
+    weights = np.zeros((simulation.sizes["state"], simulation.sizes["neuron"], 1))
+    weights[:, 0] = value
+    return simulation.assign(covariate_weights=(("state", "neuron", "covariate"), weights))
+
+
+@pytest.mark.slow
+def test_covariates_move_the_rates(simulation):
+    sizes = {"n_sessions": 2, "n_time_bins": 300, "random_state": 4}
+    covariates = np.linspace(-1, 1, 600).reshape(2, 300, 1)
+    plain = simulate_from(simulation, **sizes)
+    without = simulate_from(with_weights(simulation, 0.0), covariates=covariates, **sizes)
+    np.testing.assert_array_equal(without["spikes"], plain["spikes"])
+    np.testing.assert_array_equal(without["covariates"], covariates)
+    driven = simulate_from(with_weights(simulation, 3.0), covariates=covariates, **sizes)
+    first, last = driven["spikes"].mean("time")[:, 0].values
+    assert last > 2 * first
+    shifted = with_weights(simulation, 3.0).assign(covariate_mean=("covariate", [5.0]))
+    again = simulate_from(shifted, covariates=covariates + 5, **sizes)
+    assert (again["spikes"] == driven["spikes"]).mean() > 0.999  # but for rounding
+
+
+@pytest.mark.parametrize(
+    ("value", "shape", "message"),
+    [
+        (None, (2, 300, 1), "no covariate_weights"),
+        (1.0, None, "have the shape None; the Dataset has covariate_weights"),
+        (1.0, (2, 300, 2), r"\(2, 300, 2\).*expected .*\(2, 300, 1\)"),
+        (1.0, (2, 300, 1), "NaN or infinite"),
+    ],
+)
+def test_covariates_that_do_not_match(simulation, value, shape, message):
+    parameters = simulation if value is None else with_weights(simulation, value)
+    covariates = None if shape is None else np.full(shape, np.nan)
+    with pytest.raises(InvalidInputError, match=message):
+        simulate_from(parameters, n_sessions=2, n_time_bins=300, covariates=covariates)
+
+
 def test_rates_out_of_range_warn(simulation):
     fast = simulation.assign(bias=simulation["bias"] + 30)
     with pytest.warns(UserWarning, match="outside the range of biology"):
