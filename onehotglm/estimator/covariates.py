@@ -66,7 +66,8 @@ def labelled_covariates(covariates: Any, spikes: xr.DataArray) -> xr.DataArray:
     """Covariates of any accepted kind as (session, time, covariate), times as of the spikes."""
     given = read_per_bin(covariates, spikes, COVARIATES)
     coords = {"session": spikes["session"], "time": spikes["time"], "covariate": given.names}
-    return xr.DataArray(given.values, coords, ("session", "time", "covariate"))
+    dims = ("session", "time", "covariate")
+    return xr.DataArray(given.values, coords, dims, attrs={"bin_size": spikes.attrs["bin_size"]})
 
 
 def covariates_along(model: "FittedModel", covariates: Any, spikes: xr.DataArray) -> Floats | None:

@@ -1,6 +1,6 @@
 """Criteria for a number of states, and the rules that choose by them."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -69,7 +69,9 @@ def _ratio_error(total: pd.DataFrame, weight: pd.DataFrame) -> pd.Series:
     return np.sqrt(n_rows / (n_rows - 1) * (residual**2).sum()) / weight.sum()
 
 
-def information_criteria(model: "OneHotHMMGLM", spikes: xr.DataArray) -> dict[str, float]:
+def information_criteria(
+    model: "OneHotHMMGLM", spikes: xr.DataArray, covariates: Any = None
+) -> dict[str, float]:
     """BIC and ICL of a fit to these spikes; smaller is better.
 
     ``BIC = -2 log p(x) + k log T`` with the effective number k of parameters
@@ -82,6 +84,7 @@ def information_criteria(model: "OneHotHMMGLM", spikes: xr.DataArray) -> dict[st
     model : OneHotHMMGLM
     spikes : DataArray, dims (session, time, neuron)
         That it was fitted to.
+    covariates : as in `OneHotHMMGLM.fit`, optional
 
     Returns
     -------
@@ -89,13 +92,14 @@ def information_criteria(model: "OneHotHMMGLM", spikes: xr.DataArray) -> dict[st
         `log_likelihood` (nats), `n_parameters`, `bic`, `icl`; with ``method="vi"`` also `elbo`.
     """
     n_bins = int(modelled(spikes).notnull().any("neuron").sum())
-    log_likelihood = float(model.log_likelihood(spikes).sum())
+    log_likelihood = float(model.log_likelihood(spikes, covariates=covariates).sum())
     bic = model.n_parameters_ * np.log(n_bins) - 2 * log_likelihood
+    path = model.path_log_proba(spikes, covariates=covariates)
     criteria = {
         "log_likelihood": log_likelihood,
         "n_parameters": float(model.n_parameters_),
         "bic": bic,
-        "icl": bic - 2 * float(model.path_log_proba(spikes).sum()),
+        "icl": bic - 2 * float(path.sum()),
     }
     if getattr(model, "elbo_path_", None) is not None:
         criteria["elbo"] = float(model.elbo_path_[-1])

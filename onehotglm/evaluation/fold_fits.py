@@ -16,7 +16,7 @@ from onehotglm.estimator.scoring import poisson_log_likelihood
 from onehotglm.evaluation.criteria import information_criteria
 from onehotglm.evaluation.folds import Fold
 from onehotglm.evaluation.redundancy import describe_states
-from onehotglm.evaluation.stretches import Stretches, cut_stretches
+from onehotglm.evaluation.stretches import Stretches, cut_columns, cut_stretches
 from onehotglm.inference.init import split_state
 from onehotglm.io.spikes import modelled
 from onehotglm.model.params import Params
@@ -44,6 +44,8 @@ class Plan(NamedTuple):
         Numbers of states, increasing.
     warm_start : bool
         Start each fit also from the one with fewer states to the same data.
+    covariates : DataArray, dims (session, time, covariate), or None
+        With the times of the spikes.
     """
 
     model: "OneHotHMMGLM"
@@ -53,6 +55,15 @@ class Plan(NamedTuple):
     folds: list[Fold]
     candidates: list[int]
     warm_start: bool
+    covariates: xr.DataArray | None = None
+
+    def cut(self, stretches: Stretches) -> tuple[xr.DataArray, xr.DataArray | None]:
+        """Spikes, with the history of the model, and covariates of some stretches."""
+        covariates = self.covariates
+        return (
+            cut_stretches(self.spikes, stretches, self.model.n_lags),
+            None if covariates is None else cut_columns(covariates, stretches),
+        )
 
 
 class Outcome(NamedTuple):
@@ -146,9 +157,9 @@ def _parent(
 
 
 def _fit_one(plan: Plan, n_states: int, fold: int | None, parent: Params | None) -> Outcome:
-    train = plan.spikes
+    train, covariates = plan.spikes, plan.covariates
     if fold is not None:
-        train = cut_stretches(train, plan.folds[fold].train, plan.model.n_lags)
+        train, covariates = plan.cut(plan.folds[fold].train)
     fitted = clone(plan.model).set_params(n_states=n_states, progress=False)
     if n_states == 1:
         fitted.set_params(n_init=1)  # nothing to choose between
@@ -156,7 +167,8 @@ def _fit_one(plan: Plan, n_states: int, fold: int | None, parent: Params | None)
     with warnings.catch_warnings():
         # They are counted, and the states of the chosen number are described.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        fitted.fit(train, starts=[] if parent is None else _splits(plan, parent, n_states))
+        starts = [] if parent is None else _splits(plan, parent, n_states)
+        fitted.fit(train, covariates=covariates, starts=starts)
     outcome = Outcome(
         n_states,
         fold,
@@ -190,11 +202,11 @@ def _splits(plan: Plan, parent: Params, n_states: int) -> list[Params]:
 def _of_fold(plan: Plan, number: int, fitted: "OneHotHMMGLM") -> dict[str, Any]:
     """Scores of the blocks that a fold holds out."""
     fold = plan.folds[number]
-    test = cut_stretches(plan.spikes, fold.test, fitted.n_lags)
+    test, covariates = plan.cut(fold.test)
     scores = pd.DataFrame({"n_states": fitted.n_states, "fold": number, "block": fold.block})
     scores["session"] = test["parent_session"].values
     scores["start"] = fold.test.first_bin * float(plan.spikes.attrs["bin_size"])
-    scores["bits"] = _bits_gained(fitted, test)
+    scores["bits"] = _bits_gained(fitted, test, covariates)
     scores["n_spikes"] = modelled(test).sum(("time", "neuron"), dtype=float).values
     return {"scores": scores}
 
@@ -205,15 +217,18 @@ def _of_all_data(plan: Plan, fitted: "OneHotHMMGLM") -> dict[str, Any]:
     n_kept = int(np.clip(n_blocks * _DESCRIBED_BINS / n_time_bins, 1, n_blocks))
     kept = np.linspace(0, n_blocks - 1, n_kept).astype(int)
     some = Stretches(*(x[kept] for x in plan.blocks))
-    states = describe_states(fitted, cut_stretches(plan.spikes, some, fitted.n_lags), n_time_bins)
+    some_spikes, covariates = plan.cut(some)
+    states = describe_states(fitted, some_spikes, n_time_bins, covariates=covariates)
     states.insert(0, "n_states", fitted.n_states)
-    criteria = information_criteria(fitted, plan.spikes)
+    criteria = information_criteria(fitted, plan.spikes, plan.covariates)
     return {"criteria": criteria, "states": states, "model": fitted}
 
 
-def _bits_gained(fitted: "OneHotHMMGLM", test: xr.DataArray) -> np.ndarray:
+def _bits_gained(
+    fitted: "OneHotHMMGLM", test: xr.DataArray, covariates: xr.DataArray | None
+) -> np.ndarray:
     """Bits that each block gains over the training data's mean rates."""
     rates = fitted.mean_counts_ / fitted.bin_size_
     baseline = xr.DataArray(rates, {"neuron": test["neuron"]})
-    gained = fitted.log_likelihood(test) - poisson_log_likelihood(baseline, test)
-    return gained.values / np.log(2)
+    log_likelihood = fitted.log_likelihood(test, covariates=covariates)
+    return (log_likelihood - poisson_log_likelihood(baseline, test)).values / np.log(2)

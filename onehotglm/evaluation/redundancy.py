@@ -1,7 +1,7 @@
 """Dead states and duplicates: states that the data do not pay for."""
 
 import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,11 @@ DEAD_SHARE = 1e-3
 
 
 def describe_states(
-    model: "OneHotHMMGLM", spikes: xr.DataArray, n_time_bins: int | None = None
+    model: "OneHotHMMGLM",
+    spikes: xr.DataArray,
+    n_time_bins: int | None = None,
+    *,
+    covariates: Any = None,
 ) -> pd.DataFrame:
     r"""Say of every state how much it is used and which other one it resembles most.
 
@@ -38,6 +42,8 @@ def describe_states(
         That it was fitted to, or a part of them.
     n_time_bins : int, optional
         Modelled bins of the whole recording, where `spikes` are a part; costs are extrapolated.
+    covariates : as in `OneHotHMMGLM.fit`, optional
+        Along these spikes.
 
     Returns
     -------
@@ -48,7 +54,7 @@ def describe_states(
         the total variation distance of where the two go, other than to each other);
         `verdict` ("", "dead", "duplicate of ...").
     """
-    proba = model.predict_proba(spikes)
+    proba = model.predict_proba(spikes, covariates=covariates)
     gamma = proba.values[np.isfinite(proba.values).all(-1)].astype(float)
     n_states = gamma.shape[1]
     n_time_bins = len(gamma) if n_time_bins is None else n_time_bins
@@ -60,7 +66,7 @@ def describe_states(
     chain = 2 * n_states - 1
     in_regressions = (model.n_parameters_ - (n_states**2 - 1)) / n_states
     rows["price"] = 0.5 * (in_regressions + chain) * np.log(n_time_bins)
-    cost = _merging_costs(_rates(model, spikes), gamma) * (n_time_bins / len(gamma))
+    cost = _merging_costs(_rates(model, spikes, covariates), gamma) * (n_time_bins / len(gamma))
     cost[:, share < DEAD_SHARE] = np.inf  # merging with a dead state is free and says nothing
     if n_states > 1:
         nearest = cost.argmin(1)
@@ -83,7 +89,7 @@ def _verdict(row: dict) -> str:
     return ""
 
 
-def _rates(model: "OneHotHMMGLM", spikes: xr.DataArray) -> np.ndarray:
+def _rates(model: "OneHotHMMGLM", spikes: xr.DataArray, covariates: Any) -> np.ndarray:
     """Predict counts per bin in each state, shape (state, bin, neuron)."""
     rates = []
     known = modelled(spikes).notnull().values.any(-1)
@@ -91,8 +97,11 @@ def _rates(model: "OneHotHMMGLM", spikes: xr.DataArray) -> np.ndarray:
         alone = copy.copy(model)
         alone.n_states = 1
         alone.bias_, alone.weights_ = model.bias_[[state]], model.weights_[[state]]
+        if model.covariate_weights_ is not None:
+            alone.covariate_weights_ = model.covariate_weights_[[state]]
         alone.transition_matrix_, alone.initial_proba_ = np.ones((1, 1)), np.ones(1)
-        rates.append(alone.predict_rates(spikes).values[known] * model.bin_size_)
+        found = alone.predict_rates(spikes, covariates=covariates)
+        rates.append(found.values[known] * model.bin_size_)
     return np.stack(rates)
 
 

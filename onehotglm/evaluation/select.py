@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.base import clone
 
 from onehotglm.errors import InvalidInputError
+from onehotglm.estimator.covariates import labelled_covariates
 from onehotglm.estimator.validate import as_spikes
 from onehotglm.evaluation.criteria import RULES, choices, cross_validated
 from onehotglm.evaluation.fold_fits import Outcome, Plan, run_fits
@@ -102,6 +103,7 @@ def select_n_states(
     n_states: Iterable[int] = range(1, 9),
     *,
     model: "OneHotHMMGLM | None" = None,
+    covariates: Any = None,
     cv: int | Sequence[int] = 5,
     block_length: float | None = None,
     gap: float | None = None,
@@ -124,6 +126,8 @@ def select_n_states(
         Candidates.
     model : OneHotHMMGLM, optional
         Its parameters, restarts included, are those of all fits, but for `n_states`.
+    covariates : as in `OneHotHMMGLM.fit`, optional
+        They are cut as the spikes are.
     cv : int or sequence of int
         Number of folds, block i being in fold ``i % cv``; or the fold of every block, for
         example to hold out whole days.
@@ -203,7 +207,8 @@ def select_n_states(
             f"n_states={candidates[-1]}, but a fold has {n_bins} time bins to train on; expected "
             "fewer states than bins"
         )
-    plan = Plan(model, int(seed), spikes, blocks, folds, candidates, warm_start)
+    beside = None if covariates is None else labelled_covariates(covariates, spikes)
+    plan = Plan(model, int(seed), spikes, blocks, folds, candidates, warm_start, beside)
     outcomes, interrupted = run_fits(plan, n_jobs, progress)
     selection = _collect(outcomes, candidates, len(folds), rule, interrupted)
     _warn(selection)

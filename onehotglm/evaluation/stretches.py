@@ -61,14 +61,33 @@ def cut_stretches(spikes: xr.DataArray, stretches: Stretches, n_history_bins: in
     return blocks if has_clock else blocks.drop_vars("session_start")
 
 
-def _cut(spikes: xr.DataArray, stretches: Stretches, n_history_bins: int) -> np.ndarray:
-    """Cut the counts with their lead-in, shape (stretch, time, neuron)."""
-    lead_in = n_lead_in(spikes)
+def cut_columns(columns: xr.DataArray, stretches: Stretches) -> xr.DataArray:
+    """Cut what runs along the spikes as `cut_stretches` cuts them, without lead-in.
+
+    Parameters
+    ----------
+    columns : DataArray, dims (session, time, column)
+        With the times of the spikes, lead-in included.
+    stretches : Stretches
+
+    Returns
+    -------
+    DataArray, dims (session, time, column)
+        NaN after the end of the shorter stretches.
+    """
+    column = columns.dims[2]
+    values = _cut(columns, stretches, 0)
+    return xr.DataArray(values, {column: columns[column]}, columns.dims)
+
+
+def _cut(array: xr.DataArray, stretches: Stretches, n_history_bins: int) -> np.ndarray:
+    """Cut an array (session, time, ...) with its lead-in, shape (stretch, time, ...)."""
+    lead_in = n_lead_in(array)
     # Zeros before everything that was recorded.
     before = max(n_history_bins - lead_in, 0)
-    values = np.pad(spikes.values, ((0, 0), (before, 0), (0, 0)))
+    values = np.pad(array.values, ((0, 0), (before, 0), (0, 0)))
     n_time = n_history_bins + int(np.max(stretches.n_time_bins))
-    counts = np.full((len(stretches.session), n_time, values.shape[2]), np.nan, np.float32)
+    counts = np.full((len(stretches.session), n_time, values.shape[2]), np.nan, values.dtype)
     for row, (parent, first, length) in enumerate(zip(*stretches, strict=True)):
         begin = before + lead_in + first - n_history_bins
         counts[row, : n_history_bins + length] = values[

@@ -7,7 +7,7 @@ from hypothesis import given, settings, strategies as st
 
 from onehotglm.errors import InvalidInputError
 from onehotglm.evaluation.folds import make_blocks, make_folds
-from onehotglm.evaluation.stretches import cut_stretches
+from onehotglm.evaluation.stretches import cut_columns, cut_stretches
 
 BIN = 0.1
 
@@ -137,3 +137,15 @@ def test_folds_that_make_no_sense(cv, gap, message) -> None:
 def test_blocks_shorter_than_a_bin_are_refused(length) -> None:
     with pytest.raises(InvalidInputError, match=r"at least one bin of 0\.1 s"):
         make_blocks(recording([6]), length)
+
+
+def test_columns_are_cut_as_spikes_are() -> None:
+    spikes = recording([30, 20])
+    blocks = make_blocks(spikes, 0.7)
+    columns = spikes.rename(neuron="covariate")
+    xr.testing.assert_equal(
+        cut_columns(columns, blocks).rename(covariate="neuron").drop_vars("neuron"),
+        cut_stretches(spikes, blocks, 0).drop_vars(
+            ["session", "time", "neuron", "parent_session", "session_start"], errors="ignore"
+        ),
+    )

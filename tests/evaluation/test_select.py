@@ -218,3 +218,18 @@ def test_senseless_arguments_are_refused_before_any_fit(arguments, message, monk
     arguments = {"n_states": [1, 2], "model": small_model(), "cv": 2} | arguments
     with pytest.raises(InvalidInputError, match=message):
         select_n_states(two_states(), **arguments)
+
+
+@pytest.mark.slow
+def test_what_covariates_explain_is_no_state() -> None:
+    rng = np.random.default_rng(0)
+    bouts = np.repeat(rng.random((4, 10)) < 0.5, 20, axis=1)[..., None].astype(float)
+    spikes = rng.poisson(0.2 + bouts * np.array([1.0, 0.0, 0.4, 1.0]))
+    model = small_model()
+    found = [
+        select_n_states(spikes, (1, 2), model=model, cv=2, covariates=given, rule="bic")
+        for given in (None, bouts)
+    ]
+    assert [selection.best_n_states for selection in found] == [2, 1]
+    assert found[1].table["bits_per_spike"].loc[1] > found[0].table["bits_per_spike"].loc[1] + 0.02
+    assert found[1].model.covariate_weights_.shape == (1, 4, 1)
