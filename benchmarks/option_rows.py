@@ -96,7 +96,12 @@ def rms(error) -> float:
 
 def scores(test, *models) -> tuple[float, ...]:
     """Held-out bits of each model."""
-    return tuple(model.score(test["spikes"]) for model in models)
+    return tuple(model.score(test["spikes"], **given_to(model, test)) for model in models)
+
+
+def given_to(model, test) -> dict[str, Any]:
+    """Give what a model needs beside the spikes."""
+    return {} if model.covariate_names_ is None else {"covariates": test["covariates"]}
 
 
 class Decoded(NamedTuple):
@@ -120,7 +125,8 @@ def align(states, true_states, connectivity) -> Decoded:
 
 def decode(model, test, spikes=None) -> Decoded:
     """States and couplings of the test sessions; `spikes` if the model reads others."""
-    states = model.predict_states(test["spikes"] if spikes is None else spikes)
+    spikes = test["spikes"] if spikes is None else spikes
+    states = model.predict_states(spikes, **given_to(model, test))
     return align(states, test["states"], model.connectivity_)
 
 

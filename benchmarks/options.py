@@ -14,6 +14,7 @@ import argparse
 from pathlib import Path
 
 import options_chains  # noqa: F401  registers its rows
+import options_covariates  # noqa: F401
 import options_likelihood  # noqa: F401
 import options_structure  # noqa: F401
 import options_transitions  # noqa: F401
