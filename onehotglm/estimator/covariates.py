@@ -17,6 +17,7 @@ from onehotglm.estimator.per_bin import (
     Units,
     along_fit,
     check_known,
+    one_bin,
     read_per_bin,
     units_of,
     with_data,
@@ -96,6 +97,19 @@ def covariates_along(model: "FittedModel", covariates: Any, spikes: xr.DataArray
         return None
     check_known(given, spikes, COVARIATES, with_data(spikes))
     return _units(model).standardised(given.values)
+
+
+def bin_of_covariates(model: "FittedModel", covariates: Any) -> Floats | None:
+    """Give the covariates of a single bin, standardised, shape (covariate,); None without any.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are none though the model was fitted with some, or the reverse, or they are
+        others or not known.
+    """
+    values = one_bin(covariates, COVARIATES, model.covariate_names_)
+    return None if values is None else _units(model).standardised(values)
 
 
 def refuse_covariates(model: "FittedModel", what: str) -> None:

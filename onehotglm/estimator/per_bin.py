@@ -162,6 +162,35 @@ def along_fit(
     return given
 
 
+def one_bin(data: Any, kind: Kind, names: np.ndarray | None) -> Floats | None:
+    """Give the values of a single bin, shape (column,); None without columns.
+
+    Parameters
+    ----------
+    data : array, shape (column,), or None
+    kind : Kind
+    names : array, shape (column,), or None
+        Of the columns that the model was fitted with.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are none though the model was fitted with some, or the reverse, or they are
+        others or not known.
+    """
+    if names is None and data is None:
+        return None
+    wanted = 0 if names is None else len(names)
+    values = np.asarray([] if data is None else data, float)
+    if values.shape != (wanted,) or not np.isfinite(values).all():
+        listed = "none" if names is None else _listed(names)
+        raise InvalidInputError(
+            f"got the {kind.argument} {data!r} of a bin; expected a number for each of those "
+            f"that the model was fitted with ({listed})"
+        )
+    return values
+
+
 def check_known(given: PerBin, spikes: xr.DataArray, kind: Kind, needed: NDArray[np.bool_]) -> None:
     """Raise where a value is needed but missing or infinite.
 

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from onehotglm.errors import InvalidInputError
 from onehotglm.estimator import outputs
-from onehotglm.estimator.covariates import refuse_covariates
+from onehotglm.estimator.covariates import bin_of_covariates, inner_weights
 from onehotglm.estimator.fitted import FittedModel
 from onehotglm.estimator.onehot_hmm_glm import OneHotHMMGLM
 from onehotglm.estimator.transition_inputs import bin_of_inputs, inner_input_weights
@@ -57,8 +57,7 @@ class StateDecoder:
     Raises
     ------
     InvalidInputError
-        If `lag` or `horizon` make no sense, or the model is not one of Poisson counts, or has
-        covariates.
+        If `lag` or `horizon` make no sense, or the model is not one of Poisson counts.
 
     See Also
     --------
@@ -92,7 +91,6 @@ class StateDecoder:
     def __init__(self, model: FittedModel, *, lag: int = 10, horizon: int = 10):
         check_is_fitted(model)
         model._check_whole("StateDecoder")
-        refuse_covariates(model, "StateDecoder")
         if model.observation != "poisson":
             raise InvalidInputError(
                 f"the model has observation={model.observation!r}; StateDecoder takes Poisson "
@@ -116,12 +114,20 @@ class StateDecoder:
             )
             weights = inner_input_weights(model)
             self._drive = None if weights is None else np.asarray(weights, float)
+            weights = inner_weights(model)
+            self._effects = None if weights is None else np.asarray(weights, float)
         self.reset()
         # Compiles: the first bin will not wait.
-        self.step(np.full(model.bias_.shape[1], np.nan), model.transition_input_mean_)
+        nothing = np.full(model.bias_.shape[1], np.nan)
+        self.step(nothing, model.transition_input_mean_, model.covariate_mean_)
         self.reset()
 
-    def step(self, counts: ArrayLike, transition_inputs: ArrayLike | None = None) -> Decoded:
+    def step(
+        self,
+        counts: ArrayLike,
+        transition_inputs: ArrayLike | None = None,
+        covariates: ArrayLike | None = None,
+    ) -> Decoded:
         """Take in the counts of one bin.
 
         Parameters
@@ -131,6 +137,8 @@ class StateDecoder:
         transition_inputs : array, shape (input,), optional
             Of this bin, for a model that was fitted with such.  What is foretold is if they
             stay as they are.
+        covariates : array, shape (covariate,), optional
+            The same of covariates.
 
         Returns
         -------
@@ -142,14 +150,18 @@ class StateDecoder:
         Raises
         ------
         InvalidInputError
-            If the counts have another shape, or are no counts, or the inputs are not those of
-            the fit.
+            If the counts have another shape, or are no counts, or the inputs or covariates are
+            not those of the fit.
         """
         counts = _checked(counts, self._model.stand_in.shape)
         inputs = bin_of_inputs(self.model, transition_inputs)
         drive = None if inputs is None or self._drive is None else self._drive @ inputs
+        columns = bin_of_covariates(self.model, covariates)
+        shift = None if columns is None or self._effects is None else self._effects @ columns
         with jax.enable_x64(True):
-            state, results = online.step(self._model, self._state, counts, drive, link=self._link)
+            state, results = online.step(
+                self._model, self._state, counts, drive, shift, link=self._link
+            )
         self._state = state
         return online.unpack(np.asarray(results), self._model.stays.size, self._bin_size)
 

@@ -18,6 +18,7 @@ from onehotglm.estimator.per_bin import (
     Units,
     along_fit,
     check_known,
+    one_bin,
     read_per_bin,
     units_of,
     with_data,
@@ -95,18 +96,8 @@ def bin_of_inputs(model: "FittedModel", inputs: Any) -> Floats | None:
         If there are none though the model was fitted with some, or the reverse, or they are
         others or not known.
     """
-    names = model.transition_input_names_
-    if names is None and inputs is None:
-        return None
-    wanted = 0 if names is None else len(names)
-    values = np.asarray([] if inputs is None else inputs, float)
-    if values.shape != (wanted,) or not np.isfinite(values).all():
-        listed = "none" if names is None else ", ".join(map(str, names))
-        raise InvalidInputError(
-            f"got the transition_inputs {inputs!r} of a bin; expected a number for each of those "
-            f"that the model was fitted with ({listed})"
-        )
-    return _units(model).standardised(values)
+    values = one_bin(inputs, TRANSITION_INPUTS, model.transition_input_names_)
+    return None if values is None else _units(model).standardised(values)
 
 
 def with_inputs(packed: Packed, inputs: Floats | None, n_lead_in: int) -> Packed:

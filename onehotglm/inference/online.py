@@ -174,6 +174,7 @@ def step(
     state: OnlineState,
     counts: Float[Array, " neuron"],
     drive: Float[Array, " state"] | None = None,
+    shift: Float[Array, "state neuron"] | None = None,
     *,
     link: str,
 ) -> tuple[OnlineState, Float[Array, " packed"]]:
@@ -189,6 +190,8 @@ def step(
     drive : array, shape (state,), or None
         How much the bin's input drives into each state, see `onehotglm.kernels.hmm_driven`.
         What is foretold is under the same input.
+    shift : array, shape (state, neuron), or None
+        What the bin's covariates add to the linear predictors, now and in what is foretold.
     link : str
         Key of `LINKS`; static.
 
@@ -200,6 +203,10 @@ def step(
     """
     if drive is not None:
         model, state = _driven(model, state, drive)
+    if shift is not None:
+        model = model._replace(bias=model.bias + shift)
+        rate, log_rate = LINKS[link].rate_and_log(_linear_predictors(model, state.past))
+        state = state._replace(rate=rate, log_rate=log_rate)
     seen = jnp.isfinite(counts)
     filled = jnp.where(seen, counts, 0)
     per_neuron = filled * state.log_rate - state.rate - gammaln(filled + 1)

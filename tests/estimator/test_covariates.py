@@ -193,8 +193,6 @@ def test_a_fitted_model_needs_the_covariates_of_its_fit(data, fitted):
         fitted.sample(100)
     with pytest.raises(InvalidInputError, match="pass them in that order"):
         fitted.predict_proba(spikes, covariates=covariates[..., ::-1])
-    with pytest.raises(InvalidInputError, match="which StateDecoder does not take"):
-        StateDecoder(fitted)
     with pytest.raises(InvalidInputError, match="which nuts does not take"):
         nuts(fitted, spikes)
 
@@ -269,3 +267,26 @@ def test_a_checkpoint_of_other_covariates_is_refused(data, tmp_path):
         fit(other, checkpoint=path, n_init=1, max_iter=3, resume=True)
     with pytest.raises(DataFileError, match=r"covariate_ridge=None there and 2\.0 here"):
         fit(data, checkpoint=path, n_init=1, max_iter=3, resume=True, covariate_ridge=2.0)
+
+
+@pytest.mark.slow
+def test_decoder_on_line_is_the_causal_posterior(data, fitted):
+    decoder = StateDecoder(fitted, lag=2)
+    spikes, covariates = data["spikes"][:1, :40], data["covariates"][:1, :40]
+    offline = fitted.predict_proba(spikes, causal=True, covariates=covariates)
+    found = [
+        decoder.step(counts, covariates=now)
+        for counts, now in zip(spikes[0].values, covariates[0].values, strict=True)
+    ]
+    np.testing.assert_allclose([now.posterior for now in found], offline[0], atol=1e-9)
+    log_likelihood = fitted.log_likelihood(spikes, covariates=covariates).item()
+    assert sum(now.log_likelihood for now in found) == pytest.approx(log_likelihood, rel=1e-4)
+    # What is foretold is under the last covariates.
+    held = data["covariates"][:1, :41].copy()
+    held[0, 40] = held[0, 39]
+    longer = data["spikes"][:1, :41]
+    rates = fitted.predict_rates(longer, covariates=held)
+    np.testing.assert_allclose(found[-1].rates, rates[0, 40], rtol=1e-4)
+    for wrong in (None, [1.0], [1.0, np.nan]):
+        with pytest.raises(InvalidInputError, match=r"fitted with \(speed, x\)"):
+            decoder.step(spikes[0, 0], covariates=wrong)
