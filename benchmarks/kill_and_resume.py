@@ -93,13 +93,15 @@ def steps_of(folder: Path, name: str) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def kill_once(process: subprocess.Popen, folder: Path, draw: random.Random, pause: float) -> bool:
-    """Kill a process at a random moment; False if it ended before."""
-    before, begin = steps_of(folder, "killed"), time.perf_counter()
+def kill_once(
+    process: subprocess.Popen, folder: Path, draw: random.Random, pause: float, most: int
+) -> bool:
+    """Kill a process at a random moment, after `most` steps at most; False if it ended before."""
+    enough, begin = steps_of(folder, "killed") + draw.randint(1, most), time.perf_counter()
     early = draw.random() < EARLY
     limit = draw.uniform(0, 2.0) if early else float("inf")
     while process.poll() is None and time.perf_counter() - begin < limit:
-        if not early and steps_of(folder, "killed") > before:
+        if not early and steps_of(folder, "killed") >= enough:
             time.sleep(draw.uniform(0, pause))
             break
         time.sleep(0.001)
@@ -139,13 +141,13 @@ def main() -> None:
         assert start(args, folder, "alone", None).wait() == 0
         n_steps, seconds = steps_of(folder, "alone"), time.perf_counter() - begin
         print(f"left alone: {n_steps} steps, {seconds:.1f} s with start and compilation")
-        # So short that the kills come before the fit ends.
-        pause = 0.6 if args.size == "demo" else 0.15
+        # So few and so short that the kills are spread over the fit, of any speed.
+        most, pause = max(2 * n_steps // args.kills, 1), 0.6 if args.size == "demo" else 0.15
         kills, runs, checkpoint = 0, 0, folder / "fit.ckpt"
         while kills < args.kills:
             process = start(args, folder, "killed", checkpoint)
             runs += 1
-            if kill_once(process, folder, draw, pause):
+            if kill_once(process, folder, draw, pause, most):
                 kills += 1
                 if kills % 10 == 0:
                     print(f"{kills} kills, {steps_of(folder, 'killed')} steps", flush=True)
