@@ -69,8 +69,8 @@ class OneHotHMMGLM(PresentableModel):
         (`posterior`, `to_datatree`).
     guide : {"structured", "low_rank", "mean_field"}
         Family of posteriors with ``method="vi"``, see `onehotglm.inference.guides`: with the
-        correlations within each neuron's regression, with a few common factors, or without
-        correlations.
+        correlations within each neuron's regression (under the Gaussian prior also between the
+        states), with a few common factors, or without correlations.
     batch_size : int, optional
         Sessions per step of ``method="vi"``.  Default: about 20,000 bins.
     bias : {"per_state", "shared"}
