@@ -176,18 +176,23 @@ class Transformer(LanguageModel):
         """
         seen = jnp.arange(state.keys.shape[3]) <= state.position
 
-        def layer(x: Array, inputs: tuple[Layers, Array, Array]) -> tuple[Array, tuple]:
-            weights, keys, values = inputs
+        # The whole cache is carried on, so that one place is written and nothing copied.
+        def layer(carry: tuple, inputs: tuple[Array, Layers]) -> tuple[tuple, None]:
+            (x, keys, values), (number, weights) = carry, inputs
             query, key, value = jnp.moveaxis(weights.project(x), 1, 0)
-            keys = jax.lax.dynamic_update_index_in_dim(keys, key, state.position, 2)
-            values = jax.lax.dynamic_update_index_in_dim(values, value, state.position, 2)
-            likeness = jnp.einsum("bhp,bhup->bhu", query, keys) / query.shape[-1] ** 0.5
+            place = (number, 0, 0, state.position, 0)
+            keys = jax.lax.dynamic_update_slice(keys, key[None, :, :, None], place)
+            values = jax.lax.dynamic_update_slice(values, value[None, :, :, None], place)
+            likeness = jnp.einsum("bhp,bhup->bhu", query, keys[number]) / query.shape[-1] ** 0.5
             share = jax.nn.softmax(jnp.where(seen, likeness, -jnp.inf), axis=-1)
-            attended = jnp.einsum("bhu,bhup->bhp", share, values)
-            return weights.merged(x, attended), (keys, values)
+            attended = jnp.einsum("bhu,bhup->bhp", share, values[number])
+            return (weights.merged(x, attended), keys, values), None
 
         x = self.embedding[tokens] + self.positions[state.position]
-        x, (keys, values) = jax.lax.scan(layer, x, (self.layers, state.keys, state.values))
+        numbers = jnp.arange(len(state.keys))
+        (x, keys, values), _ = jax.lax.scan(
+            layer, (x, state.keys, state.values), (numbers, self.layers)
+        )
         return Cache(keys, values, state.position + 1), self._read_out(x)
 
     def _read_out(self, x: Float[Array, "... feature"]) -> Float[Array, "... token"]:
