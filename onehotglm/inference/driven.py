@@ -169,6 +169,9 @@ def most_probable(
     """
     evaluate = partial(_evaluate, prior, found, n_chunks, size)
     start = _Logits(jnp.log(jnp.maximum(transition, RAREST)), weights)
+    one, nowhere = jnp.ones((), transition.dtype), jax.tree.map(jnp.zeros_like, start)
+    # The first step goes nowhere and is better than nothing: so evaluations are compiled once.
+    unknown = _Evaluation(-jnp.inf * one, nowhere, jnp.inf * one)
 
     def search(carry):
         at, here, scale, n_evaluations = carry
@@ -186,8 +189,7 @@ def most_probable(
         _, here, _, n_evaluations = carry
         return (here.gain > SMALL_GAIN) & (n_evaluations < MAX_EVALUATIONS)
 
-    one = jnp.ones((), transition.dtype)
-    at, here, *_ = lax.while_loop(goes_on, search, (start, evaluate(start), one, 1))
+    at, here, *_ = lax.while_loop(goes_on, search, (start, unknown, one, 0))
     last = jnp.where(here.gain > SMALL_GAIN, 0.0, 1.0)
     at = jax.tree.map(lambda x, move: x + last * move, at, here.step)
     return jax.nn.softmax(at.base, axis=-1), at.weights - at.weights.mean(0)
