@@ -63,14 +63,6 @@ def keep_covariates(model: "FittedModel", covariates: Any, spikes: xr.DataArray)
     model.covariate_mean_, model.covariate_sd_ = units
 
 
-def labelled_covariates(covariates: Any, spikes: xr.DataArray) -> xr.DataArray:
-    """Covariates of any accepted kind as (session, time, covariate), times as of the spikes."""
-    given = read_per_bin(covariates, spikes, COVARIATES)
-    coords = {"session": spikes["session"], "time": spikes["time"], "covariate": given.names}
-    dims = ("session", "time", "covariate")
-    return xr.DataArray(given.values, coords, dims, attrs={"bin_size": spikes.attrs["bin_size"]})
-
-
 def covariates_along(model: "FittedModel", covariates: Any, spikes: xr.DataArray) -> Floats | None:
     """Covariates as inference has them, checked against those of the fit.
 

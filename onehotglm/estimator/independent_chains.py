@@ -15,7 +15,7 @@ from onehotglm.estimator.scoring import bits_per_spike, mean_rates
 from onehotglm.estimator.validate import as_spikes, check_neurons
 
 _ROWS = ("post", "neuron")
-_CHAIN = ("transition_matrix", "initial_proba", "occupancy")
+_CHAIN = ("transition_matrix", "transition_weights", "initial_proba", "occupancy")
 
 
 class IndependentChains(BaseEstimator):
@@ -68,7 +68,9 @@ class IndependentChains(BaseEstimator):
         self.groups = groups
         self.model = model
 
-    def fit(self, X: Any, y: None = None, *, covariates: Any = None) -> "IndependentChains":
+    def fit(
+        self, X: Any, y: None = None, *, covariates: Any = None, transition_inputs: Any = None
+    ) -> "IndependentChains":
         """Fit every group's chain.
 
         Parameters
@@ -77,7 +79,7 @@ class IndependentChains(BaseEstimator):
             Spike counts of all neurons.
         y : None
             Ignored.
-        covariates : as `OneHotHMMGLM.fit` takes them
+        covariates, transition_inputs : as `OneHotHMMGLM.fit` takes them
             The same for all groups.
 
         Returns
@@ -101,7 +103,9 @@ class IndependentChains(BaseEstimator):
         self.chains_ = []
         for label in self.group_labels_:
             chain = clone(self.model)
-            chain._fit_neurons(spikes, np.flatnonzero(groups == label), covariates)
+            chain._fit_neurons(
+                spikes, np.flatnonzero(groups == label), covariates, transition_inputs
+            )
             warn_of_fit(chain)
             self.chains_.append(chain)
         self.bin_size_ = self.chains_[0].bin_size_
@@ -114,89 +118,102 @@ class IndependentChains(BaseEstimator):
             setattr(self, f"{name}_", np.stack([getattr(c, f"{name}_") for c in self.chains_]))
         return self
 
-    def predict_states(self, X: Any, *, covariates: Any = None) -> xr.DataArray:
+    def predict_states(
+        self, X: Any, *, covariates: Any = None, transition_inputs: Any = None
+    ) -> xr.DataArray:
         """Most likely states of every group.
 
         Parameters
         ----------
         X : as `OneHotHMMGLM.fit` takes it
             Spike counts of all neurons.
-        covariates : as in `fit`
+        covariates, transition_inputs : as in `fit`
 
         Returns
         -------
         DataArray of int, dims (group, session, time)
             -1 in padding.
         """
-        return self._per_group("predict_states", X, covariates)
+        return self._per_group("predict_states", X, covariates, transition_inputs)
 
-    def predict(self, X: Any, *, covariates: Any = None) -> xr.DataArray:
+    def predict(
+        self, X: Any, *, covariates: Any = None, transition_inputs: Any = None
+    ) -> xr.DataArray:
         """Alias of `predict_states`, as scikit-learn calls it.
 
         Parameters
         ----------
         X : as `OneHotHMMGLM.fit` takes it
             Spike counts of all neurons.
-        covariates : as in `fit`
+        covariates, transition_inputs : as in `fit`
 
         Returns
         -------
         DataArray of int, dims (group, session, time)
         """
-        return self.predict_states(X, covariates=covariates)
+        return self.predict_states(X, covariates=covariates, transition_inputs=transition_inputs)
 
-    def predict_proba(self, X: Any, *, covariates: Any = None) -> xr.DataArray:
+    def predict_proba(
+        self, X: Any, *, covariates: Any = None, transition_inputs: Any = None
+    ) -> xr.DataArray:
         """Posterior of every group's states given all bins.
 
         Parameters
         ----------
         X : as `OneHotHMMGLM.fit` takes it
             Spike counts of all neurons.
-        covariates : as in `fit`
+        covariates, transition_inputs : as in `fit`
 
         Returns
         -------
         DataArray, dims (group, session, time, state)
             NaN in padding.
         """
-        return self._per_group("predict_proba", X, covariates)
+        return self._per_group("predict_proba", X, covariates, transition_inputs)
 
-    def predict_rates(self, X: Any, *, covariates: Any = None) -> xr.DataArray:
+    def predict_rates(
+        self, X: Any, *, covariates: Any = None, transition_inputs: Any = None
+    ) -> xr.DataArray:
         """One-step-ahead rates of all neurons, given the bins before.
 
         Parameters
         ----------
         X : as `OneHotHMMGLM.fit` takes it
             Spike counts of all neurons.
-        covariates : as in `fit`
+        covariates, transition_inputs : as in `fit`
 
         Returns
         -------
         DataArray, dims (session, time, neuron)
             Hz (counts per bin if the bin size is not known); NaN in padding.
         """
+        beside = {"covariates": covariates, "transition_inputs": transition_inputs}
         spikes = self._input(X)
-        rates = [chain.predict_rates(spikes, covariates=covariates) for chain in self.chains_]
+        rates = [chain.predict_rates(spikes, **beside) for chain in self.chains_]
         return xr.concat(rates, "neuron", combine_attrs="override").isel(neuron=self._order)
 
-    def log_likelihood(self, X: Any, *, covariates: Any = None) -> xr.DataArray:
+    def log_likelihood(
+        self, X: Any, *, covariates: Any = None, transition_inputs: Any = None
+    ) -> xr.DataArray:
         """Log-likelihood of every session, ``log x!`` included.
 
         Parameters
         ----------
         X : as `OneHotHMMGLM.fit` takes it
             Spike counts of all neurons.
-        covariates : as in `fit`
+        covariates, transition_inputs : as in `fit`
 
         Returns
         -------
         DataArray, dims (session,)
             Nats.
         """
-        per_group = self._per_group("log_likelihood", X, covariates)
+        per_group = self._per_group("log_likelihood", X, covariates, transition_inputs)
         return per_group.sum("group").assign_attrs(units="nats")
 
-    def score(self, X: Any, y: None = None, *, covariates: Any = None) -> float:
+    def score(
+        self, X: Any, y: None = None, *, covariates: Any = None, transition_inputs: Any = None
+    ) -> float:
         """Bits per spike of all neurons gained over the training data's mean rates.
 
         The same baseline as `OneHotHMMGLM.score`, so that the two can be compared.
@@ -207,7 +224,7 @@ class IndependentChains(BaseEstimator):
             Spike counts of all neurons.
         y : None
             Ignored.
-        covariates : as in `fit`
+        covariates, transition_inputs : as in `fit`
 
         Returns
         -------
@@ -215,7 +232,9 @@ class IndependentChains(BaseEstimator):
         """
         spikes = self._input(X)
         baseline = xr.DataArray(self._baseline, {"neuron": spikes["neuron"]})
-        log_likelihood = self.log_likelihood(spikes, covariates=covariates)
+        log_likelihood = self.log_likelihood(
+            spikes, covariates=covariates, transition_inputs=transition_inputs
+        )
         return bits_per_spike(log_likelihood, spikes, baseline)
 
     def to_dataset(self) -> xr.Dataset:
@@ -226,7 +245,8 @@ class IndependentChains(BaseEstimator):
         Dataset
             Couplings and biases of all neurons, as of `OneHotHMMGLM.to_dataset`, with the
             coordinate `group` (post); `transition_matrix` (group, state, next_state),
-            `initial_proba` and `occupancy` (group, state).
+            `transition_weights` (group, state, input), `initial_proba` and `occupancy` (group,
+            state).
         """
         check_is_fitted(self)
         first = self.chains_[0]
@@ -239,13 +259,15 @@ class IndependentChains(BaseEstimator):
                 variables[name] = (("group", *dims), values)
             elif "post" in dims or name in ("bias", "covariate_weights"):
                 variables[name] = (dims, self._rows(name))
-            elif dims == ("covariate",):  # the same of all chains
+            elif dims in (("covariate",), ("input",)):  # the same of all chains
                 variables[name] = (dims, getattr(first, f"{name}_"))
         groups = _labels(self.groups, len(self.neuron_ids_))
         coords: dict[str, Any] = dict.fromkeys(("neuron", "post", "pre"), self.neuron_ids_)
         coords |= {"state": np.arange(first.n_states), "group": self.group_labels_}
         if first.covariate_names_ is not None:
             coords["covariate"] = first.covariate_names_
+        if first.transition_input_names_ is not None:
+            coords["input"] = first.transition_input_names_
         coords |= {"neuron_group": ("neuron", groups), "post_group": ("post", groups)}
         if "connection_type_proba" in variables:
             coords["type"] = list(TYPES)
@@ -271,9 +293,12 @@ class IndependentChains(BaseEstimator):
         check_neurons(spikes, self.neuron_ids_)
         return spikes
 
-    def _per_group(self, method: str, X: Any, covariates: Any) -> xr.DataArray:
+    def _per_group(
+        self, method: str, X: Any, covariates: Any, transition_inputs: Any
+    ) -> xr.DataArray:
+        beside = {"covariates": covariates, "transition_inputs": transition_inputs}
         spikes = self._input(X)
-        parts = [getattr(chain, method)(spikes, covariates=covariates) for chain in self.chains_]
+        parts = [getattr(chain, method)(spikes, **beside) for chain in self.chains_]
         return xr.concat(parts, "group").assign_coords(group=self.group_labels_)
 
 

@@ -111,6 +111,14 @@ def read_per_bin(data: Any, spikes: xr.DataArray, kind: Kind) -> PerBin:
     return PerBin(values, names)
 
 
+def labelled(data: Any, spikes: xr.DataArray, kind: Kind) -> xr.DataArray:
+    """Columns of any accepted kind as (session, time, column), times as of the spikes."""
+    given = read_per_bin(data, spikes, kind)
+    coords = {"session": spikes["session"], "time": spikes["time"], kind.dim: given.names}
+    dims = ("session", "time", kind.dim)
+    return xr.DataArray(given.values, coords, dims, attrs={"bin_size": spikes.attrs["bin_size"]})
+
+
 def along_fit(
     data: Any, spikes: xr.DataArray, kind: Kind, names: np.ndarray | None
 ) -> PerBin | None:

@@ -38,7 +38,7 @@ def recovery(fit: "OneHotHMMGLM | xr.Dataset", truth: xr.Dataset, states: Any = 
     truth : Dataset
         With ``connectivity``, (state, post, pre), or (post, pre) where nothing switches; and
         what it knows of ``connection_type``, ``shared_type_proba``, ``states``, ``spikes``,
-        ``covariates``.
+        ``covariates`` and ``transition_inputs``.
     states : array_like of int, shape (session, time), optional
         Decoded states of the bins of ``truth["states"]``.  A fitted model decodes
         ``truth["spikes"]`` itself.
@@ -80,8 +80,11 @@ def recovery(fit: "OneHotHMMGLM | xr.Dataset", truth: xr.Dataset, states: Any = 
     """
     if not isinstance(fit, xr.Dataset):
         if states is None and "spikes" in truth and "states" in truth:
-            known = getattr(fit, "covariate_names_", None) is not None
-            given = {"covariates": truth.get("covariates")} if known else {}
+            given = {
+                name: truth.get(name)
+                for name in ("covariates", "transition_inputs")
+                if getattr(fit, f"{name[:-1]}_names_", None) is not None
+            }
             states = fit.predict_states(truth["spikes"], **given)
         fit = fit.to_dataset()
     truth = _with_states(truth, fit)

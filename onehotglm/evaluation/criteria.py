@@ -70,7 +70,7 @@ def _ratio_error(total: pd.DataFrame, weight: pd.DataFrame) -> pd.Series:
 
 
 def information_criteria(
-    model: "OneHotHMMGLM", spikes: xr.DataArray, covariates: Any = None
+    model: "OneHotHMMGLM", spikes: xr.DataArray, **beside: Any
 ) -> dict[str, float]:
     """BIC and ICL of a fit to these spikes; smaller is better.
 
@@ -84,7 +84,8 @@ def information_criteria(
     model : OneHotHMMGLM
     spikes : DataArray, dims (session, time, neuron)
         That it was fitted to.
-    covariates : as in `OneHotHMMGLM.fit`, optional
+    **beside
+        Covariates and transition inputs, as in `OneHotHMMGLM.fit`.
 
     Returns
     -------
@@ -92,9 +93,9 @@ def information_criteria(
         `log_likelihood` (nats), `n_parameters`, `bic`, `icl`; with ``method="vi"`` also `elbo`.
     """
     n_bins = int(modelled(spikes).notnull().any("neuron").sum())
-    log_likelihood = float(model.log_likelihood(spikes, covariates=covariates).sum())
+    log_likelihood = float(model.log_likelihood(spikes, **beside).sum())
     bic = model.n_parameters_ * np.log(n_bins) - 2 * log_likelihood
-    path = model.path_log_proba(spikes, covariates=covariates)
+    path = model.path_log_proba(spikes, **beside)
     criteria = {
         "log_likelihood": log_likelihood,
         "n_parameters": float(model.n_parameters_),

@@ -44,8 +44,8 @@ class Plan(NamedTuple):
         Numbers of states, increasing.
     warm_start : bool
         Start each fit also from the one with fewer states to the same data.
-    covariates : DataArray, dims (session, time, covariate), or None
-        With the times of the spikes.
+    beside : dict of str to DataArray, dims (session, time, column)
+        Keywords of the fit that run along the spikes (covariates, inputs), with their times.
     """
 
     model: "OneHotHMMGLM"
@@ -55,14 +55,13 @@ class Plan(NamedTuple):
     folds: list[Fold]
     candidates: list[int]
     warm_start: bool
-    covariates: xr.DataArray | None = None
+    beside: dict[str, xr.DataArray]
 
-    def cut(self, stretches: Stretches) -> tuple[xr.DataArray, xr.DataArray | None]:
-        """Spikes, with the history of the model, and covariates of some stretches."""
-        covariates = self.covariates
+    def cut(self, stretches: Stretches) -> tuple[xr.DataArray, dict[str, xr.DataArray]]:
+        """Spikes, with the history of the model, and what runs along them, of some stretches."""
         return (
             cut_stretches(self.spikes, stretches, self.model.n_lags),
-            None if covariates is None else cut_columns(covariates, stretches),
+            {name: cut_columns(columns, stretches) for name, columns in self.beside.items()},
         )
 
 
@@ -157,9 +156,9 @@ def _parent(
 
 
 def _fit_one(plan: Plan, n_states: int, fold: int | None, parent: Params | None) -> Outcome:
-    train, covariates = plan.spikes, plan.covariates
+    train, beside = plan.spikes, plan.beside
     if fold is not None:
-        train, covariates = plan.cut(plan.folds[fold].train)
+        train, beside = plan.cut(plan.folds[fold].train)
     fitted = clone(plan.model).set_params(n_states=n_states, progress=False)
     if n_states == 1:
         fitted.set_params(n_init=1)  # nothing to choose between
@@ -168,7 +167,7 @@ def _fit_one(plan: Plan, n_states: int, fold: int | None, parent: Params | None)
         # They are counted, and the states of the chosen number are described.
         warnings.simplefilter("ignore", ConvergenceWarning)
         starts = [] if parent is None else _splits(plan, parent, n_states)
-        fitted.fit(train, covariates=covariates, starts=starts)
+        fitted.fit(train, starts=starts, **beside)
     outcome = Outcome(
         n_states,
         fold,
@@ -202,11 +201,11 @@ def _splits(plan: Plan, parent: Params, n_states: int) -> list[Params]:
 def _of_fold(plan: Plan, number: int, fitted: "OneHotHMMGLM") -> dict[str, Any]:
     """Scores of the blocks that a fold holds out."""
     fold = plan.folds[number]
-    test, covariates = plan.cut(fold.test)
+    test, beside = plan.cut(fold.test)
     scores = pd.DataFrame({"n_states": fitted.n_states, "fold": number, "block": fold.block})
     scores["session"] = test["parent_session"].values
     scores["start"] = fold.test.first_bin * float(plan.spikes.attrs["bin_size"])
-    scores["bits"] = _bits_gained(fitted, test, covariates)
+    scores["bits"] = _bits_gained(fitted, test, beside)
     scores["n_spikes"] = modelled(test).sum(("time", "neuron"), dtype=float).values
     return {"scores": scores}
 
@@ -217,18 +216,18 @@ def _of_all_data(plan: Plan, fitted: "OneHotHMMGLM") -> dict[str, Any]:
     n_kept = int(np.clip(n_blocks * _DESCRIBED_BINS / n_time_bins, 1, n_blocks))
     kept = np.linspace(0, n_blocks - 1, n_kept).astype(int)
     some = Stretches(*(x[kept] for x in plan.blocks))
-    some_spikes, covariates = plan.cut(some)
-    states = describe_states(fitted, some_spikes, n_time_bins, covariates=covariates)
+    some_spikes, beside = plan.cut(some)
+    states = describe_states(fitted, some_spikes, n_time_bins, **beside)
     states.insert(0, "n_states", fitted.n_states)
-    criteria = information_criteria(fitted, plan.spikes, plan.covariates)
+    criteria = information_criteria(fitted, plan.spikes, **plan.beside)
     return {"criteria": criteria, "states": states, "model": fitted}
 
 
 def _bits_gained(
-    fitted: "OneHotHMMGLM", test: xr.DataArray, covariates: xr.DataArray | None
+    fitted: "OneHotHMMGLM", test: xr.DataArray, beside: dict[str, xr.DataArray]
 ) -> np.ndarray:
     """Bits that each block gains over the training data's mean rates."""
     rates = fitted.mean_counts_ / fitted.bin_size_
     baseline = xr.DataArray(rates, {"neuron": test["neuron"]})
-    log_likelihood = fitted.log_likelihood(test, covariates=covariates)
+    log_likelihood = fitted.log_likelihood(test, **beside)
     return (log_likelihood - poisson_log_likelihood(baseline, test)).values / np.log(2)

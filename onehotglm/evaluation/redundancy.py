@@ -20,8 +20,7 @@ def describe_states(
     model: "OneHotHMMGLM",
     spikes: xr.DataArray,
     n_time_bins: int | None = None,
-    *,
-    covariates: Any = None,
+    **beside: Any,
 ) -> pd.DataFrame:
     r"""Say of every state how much it is used and which other one it resembles most.
 
@@ -42,8 +41,8 @@ def describe_states(
         That it was fitted to, or a part of them.
     n_time_bins : int, optional
         Modelled bins of the whole recording, where `spikes` are a part; costs are extrapolated.
-    covariates : as in `OneHotHMMGLM.fit`, optional
-        Along these spikes.
+    **beside
+        Covariates and transition inputs along these spikes, as in `OneHotHMMGLM.fit`.
 
     Returns
     -------
@@ -54,7 +53,7 @@ def describe_states(
         the total variation distance of where the two go, other than to each other);
         `verdict` ("", "dead", "duplicate of ...").
     """
-    proba = model.predict_proba(spikes, covariates=covariates)
+    proba = model.predict_proba(spikes, **beside)
     gamma = proba.values[np.isfinite(proba.values).all(-1)].astype(float)
     n_states = gamma.shape[1]
     n_time_bins = len(gamma) if n_time_bins is None else n_time_bins
@@ -63,10 +62,13 @@ def describe_states(
     rows = pd.DataFrame(
         {"state": range(n_states), "share": share, "dwell": model.bin_size_ / leave}
     )
-    chain = 2 * n_states - 1
-    in_regressions = (model.n_parameters_ - (n_states**2 - 1)) / n_states
+    n_inputs = 0 if model.transition_weights_ is None else model.transition_weights_.shape[1]
+    chain = 2 * n_states - 1 + n_inputs
+    in_chain = n_states**2 - 1 + (n_states - 1) * n_inputs
+    in_regressions = (model.n_parameters_ - in_chain) / n_states
     rows["price"] = 0.5 * (in_regressions + chain) * np.log(n_time_bins)
-    cost = _merging_costs(_rates(model, spikes, covariates), gamma) * (n_time_bins / len(gamma))
+    rates = _rates(model, spikes, beside.get("covariates"))
+    cost = _merging_costs(rates, gamma) * (n_time_bins / len(gamma))
     cost[:, share < DEAD_SHARE] = np.inf  # merging with a dead state is free and says nothing
     if n_states > 1:
         nearest = cost.argmin(1)
@@ -100,6 +102,7 @@ def _rates(model: "OneHotHMMGLM", spikes: xr.DataArray, covariates: Any) -> np.n
         if model.covariate_weights_ is not None:
             alone.covariate_weights_ = model.covariate_weights_[[state]]
         alone.transition_matrix_, alone.initial_proba_ = np.ones((1, 1)), np.ones(1)
+        alone.transition_weights_ = alone.transition_input_names_ = None
         found = alone.predict_rates(spikes, covariates=covariates)
         rates.append(found.values[known] * model.bin_size_)
     return np.stack(rates)

@@ -10,7 +10,9 @@ import pandas as pd
 from sklearn.base import clone
 
 from onehotglm.errors import InvalidInputError
-from onehotglm.estimator.covariates import labelled_covariates
+from onehotglm.estimator.covariates import COVARIATES
+from onehotglm.estimator.per_bin import labelled
+from onehotglm.estimator.transition_inputs import TRANSITION_INPUTS
 from onehotglm.estimator.validate import as_spikes
 from onehotglm.evaluation.criteria import RULES, choices, cross_validated
 from onehotglm.evaluation.fold_fits import Outcome, Plan, run_fits
@@ -104,6 +106,7 @@ def select_n_states(
     *,
     model: "OneHotHMMGLM | None" = None,
     covariates: Any = None,
+    transition_inputs: Any = None,
     cv: int | Sequence[int] = 5,
     block_length: float | None = None,
     gap: float | None = None,
@@ -126,7 +129,7 @@ def select_n_states(
         Candidates.
     model : OneHotHMMGLM, optional
         Its parameters, restarts included, are those of all fits, but for `n_states`.
-    covariates : as in `OneHotHMMGLM.fit`, optional
+    covariates, transition_inputs : as in `OneHotHMMGLM.fit`, optional
         They are cut as the spikes are.
     cv : int or sequence of int
         Number of folds, block i being in fold ``i % cv``; or the fold of every block, for
@@ -207,7 +210,10 @@ def select_n_states(
             f"n_states={candidates[-1]}, but a fold has {n_bins} time bins to train on; expected "
             "fewer states than bins"
         )
-    beside = None if covariates is None else labelled_covariates(covariates, spikes)
+    given = ((covariates, COVARIATES), (transition_inputs, TRANSITION_INPUTS))
+    beside = {
+        kind.argument: labelled(data, spikes, kind) for data, kind in given if data is not None
+    }
     plan = Plan(model, int(seed), spikes, blocks, folds, candidates, warm_start, beside)
     outcomes, interrupted = run_fits(plan, n_jobs, progress)
     selection = _collect(outcomes, candidates, len(folds), rule, interrupted)

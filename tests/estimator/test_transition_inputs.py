@@ -7,7 +7,16 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from onehotglm import OneHotHMMGLM, StateDecoder, match_paths, simulate_from, true_model
+from onehotglm import (
+    IndependentChains,
+    OneHotHMMGLM,
+    StateDecoder,
+    match_paths,
+    recovery,
+    select_n_states,
+    simulate_from,
+    true_model,
+)
 from onehotglm.errors import DataFileError, InvalidInputError
 from onehotglm.estimator.exact import nuts
 from onehotglm.kernels.history import make_basis
@@ -189,6 +198,44 @@ def test_standard_errors_are_conditional_on_the_inputs(train, driven):
         train["spikes"], transition_inputs=train["inputs"]
     )
     assert (errors["connectivity_se"] > 0).all()
+
+
+@pytest.mark.slow
+def test_states_are_recovered_where_the_truth_knows_its_inputs(test, driven):
+    truth = test.rename(inputs="transition_inputs").assign(
+        connectivity=(("state", "post", "pre"), np.zeros((2, 4, 4)))
+    )
+    given = {"transition_inputs": test["inputs"]}
+    expected = accuracy(driven.predict_states(test["spikes"], **given), test["states"])
+    assert recovery(driven, truth)["state_accuracy"] == pytest.approx(float(expected))
+
+
+@pytest.mark.slow
+def test_numbers_of_states_are_judged_with_inputs(train, driven):
+    judged = select_n_states(
+        train["spikes"],
+        [2],
+        model=OneHotHMMGLM(**OPTIONS),
+        cv=3,
+        transition_inputs=train["inputs"],
+        progress=False,
+    )
+    np.testing.assert_allclose(judged.model.transition_weights_, driven.transition_weights_)
+    assert judged.table["bits_per_spike"].item() > 0.9 * driven.score(
+        train["spikes"], transition_inputs=train["inputs"]
+    )
+    assert judged.states["verdict"].eq("").all()
+
+
+@pytest.mark.slow
+def test_chains_of_groups_take_inputs(train):
+    model = OneHotHMMGLM(**OPTIONS)
+    given = {"transition_inputs": train["inputs"]}
+    chains = IndependentChains([0, 0, 1, 1], model).fit(train["spikes"], **given)
+    weights = chains.to_dataset()["transition_weights"]
+    assert weights.dims == ("group", "state", "input")
+    assert (np.abs(weights.isel(group=0, input=0)) * SD[0] > 0.5).all()
+    assert np.isfinite(chains.score(train["spikes"], **given))
 
 
 # ------------------------------------------------------------------ without any fit

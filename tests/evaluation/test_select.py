@@ -56,7 +56,7 @@ def fit_of_a_fold(spikes, gap, candidates=(2,), warm_start=False):
     """Outcome of fold 1 of a continuous recording, with the largest number of states."""
     blocks = make_blocks(spikes, 4.0)
     fold = make_folds(spikes, blocks, 3, gap)[1]
-    plan = Plan(small_model(), 0, spikes, blocks, [fold], list(candidates), warm_start)
+    plan = Plan(small_model(), 0, spikes, blocks, [fold], list(candidates), warm_start, {})
     outcomes, _ = run_fits(plan, None, False)
     return next(o for o in outcomes if o.fold == 0 and o.n_states == candidates[-1])
 
