@@ -10,6 +10,7 @@ from onehotglm.estimator.learned_prior import keep_prior
 from onehotglm.estimator.scoring import mean_and_variance, mean_rates
 from onehotglm.estimator.transition_inputs import keep_input_weights
 from onehotglm.inference.learning import Learned
+from onehotglm.inference.shared_kernel import factors
 from onehotglm.kernels.observations import OBSERVATIONS
 from onehotglm.model import priors
 from onehotglm.model.params import Params
@@ -57,6 +58,7 @@ def keep_params(model: "OneHotHMMGLM", params: Params, occupancy: np.ndarray) ->
     drive = params.transition_weights
     keep_input_weights(model, None if drive is None else np.asarray(drive)[order])
     model.connectivity_ = summed_over_lags(model, model.weights_)
+    model.strength_ = model.kernel_ = None
     model.neuron_sign_ = model.neuron_sign_proba_ = None
     model.connection_type_ = model.connection_type_proba_ = None
     model.shared_type_proba_ = model.shared_connectivity_ = None
@@ -68,11 +70,16 @@ def keep_learned(model: "OneHotHMMGLM", learned: Learned) -> None:
     """Set the fitted attributes from a fit by EM."""
     state = learned.state
     order = keep_params(model, state.accepted, np.asarray(state.occupancy, float))
+    kernel = learned.penalty.kernel
+    if kernel is not None:
+        strengths, shape = factors(state.accepted.coefficients, kernel)
+        strengths = np.asarray(strengths)[order][..., kernel.strength_columns]
+        model.strength_, model.kernel_ = strengths, np.asarray(shape)
     if learned.signs is not None:
         model.neuron_sign_, model.neuron_sign_proba_ = learned.signs
     keep_prior(model, learned.prior)
     if isinstance(learned.prior, priors.GaussianPrior):
-        model.shared_connectivity_ = summed_over_lags(model, learned.prior.mean)
+        model.shared_connectivity_ = _expected_coupling(model, learned.prior.mean)
     elif learned.types is not None and learned.prior is not None:
         model.connection_type_proba_ = learned.types.type_proba[order]
         # A strength of exactly zero (the data want the other sign) is no connection.
@@ -80,10 +87,15 @@ def keep_learned(model: "OneHotHMMGLM", learned: Learned) -> None:
         model.connection_type_ = np.where(model.weights_.any(-1), most_probable, 0)
         model.shared_type_proba_ = learned.prior.type_proba
         expected = priors.expected_weights(learned.prior)
-        model.shared_connectivity_ = summed_over_lags(model, expected)
+        model.shared_connectivity_ = _expected_coupling(model, expected)
     if model.shared_connectivity_ is not None and model.self_history in ("per_state", "shared"):
         own = np.eye(len(model.mean_counts_), dtype=bool)[model._modelled]
         model.shared_connectivity_[own] = model.connectivity_.mean(0)[own]
+
+
+def _expected_coupling(model: "OneHotHMMGLM", expected: np.ndarray) -> np.ndarray:
+    """Couplings (post, pre) from what a prior expects of weights, or of strengths."""
+    return summed_over_lags(model, expected if model.kernel_ is None else expected * model.kernel_)
 
 
 def summed_over_lags(model: "OneHotHMMGLM", weights: np.ndarray) -> np.ndarray:

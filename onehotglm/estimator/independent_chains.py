@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from onehotglm.errors import InvalidInputError
 from onehotglm.estimator.fit_warnings import warn_of_fit
 from onehotglm.estimator.onehot_hmm_glm import OneHotHMMGLM
-from onehotglm.estimator.outputs import TYPES, VARIABLES
+from onehotglm.estimator.outputs import TYPES, VARIABLES, dims_of
 from onehotglm.estimator.scoring import bits_per_spike, mean_rates
 from onehotglm.estimator.validate import as_spikes, check_neurons
 
@@ -251,7 +251,8 @@ class IndependentChains(BaseEstimator):
         check_is_fitted(self)
         first = self.chains_[0]
         variables: dict[str, Any] = {"basis_functions": (("basis", "lag"), first.basis_functions_)}
-        for name, dims in VARIABLES.items():
+        for name in VARIABLES:
+            dims = dims_of(first, name)
             if getattr(first, f"{name}_", None) is None:
                 continue
             if name in _CHAIN:

@@ -18,6 +18,7 @@ from onehotglm.estimator.settings import RUN_ONLY
 from onehotglm.inference import em, phases, restarts
 from onehotglm.inference.learning import Learned, Problem
 from onehotglm.inference.newton import Penalty
+from onehotglm.inference.shared_kernel import SharedKernel
 from onehotglm.inference.statistics import Curvature
 from onehotglm.model.dale import Signs
 from onehotglm.model.params import Params
@@ -30,7 +31,7 @@ FORMAT_VERSION = 1
 # NamedTuples that states of EM consist of.
 _TYPES = (
     *(em.Run, em.EMState, restarts.Search, phases.Learning),
-    *(Curvature, Params, Penalty, Signs),
+    *(Curvature, Params, Penalty, SharedKernel, Signs),
     *(GaussianPrior, OneHotPrior, TypePosterior, WeightPenalty),
 )
 # Part of a fit's time that may be spent on waiting for the disk.

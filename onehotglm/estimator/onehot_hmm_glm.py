@@ -63,6 +63,15 @@ class OneHotHMMGLM(PresentableModel):
         Past bins L that a coupling sees.
     n_basis : int, optional
         Number of raised cosines.
+    kernel : {"per_state", "shared"}
+        With a basis of several functions: whether a coupling has free weights per function in
+        every state, or one kernel for all states and a strength per state,
+        ``weights[s, n, m, k] = strength[s, n, m] * kernel[n, m, k]``.  Priors are then about
+        strengths; kernels fall off by a factor e per bin where data say nothing of them.
+        See :doc:`/model`.
+    smoothness : float
+        Precision of a prior on the second differences over lags (Eilers & Marx 1996), at least
+        3 lags: of shared kernels, or of every state's couplings.  0: none.
     method : {"em", "vi"}
         ``"em"``: expectation-maximisation of the penalised likelihood.  ``"vi"``: variational
         inference of the posterior, started from a short EM; gives uncertainties
@@ -130,6 +139,12 @@ class OneHotHMMGLM(PresentableModel):
     Attributes
     ----------
     weights_ : ndarray, shape (state, post, pre, basis)
+    strength_ : ndarray, shape (state, post, pre), or None
+        With ``kernel="shared"``: positive where the kernel's sum over lags is the coupling's
+        sign; equal to `connectivity_` for kernels of one sign.
+    kernel_ : ndarray, shape (post, pre, basis), or None
+        Weights per unit of strength: over lags their absolute values sum to 1 and their values
+        to no less than 0.
     connectivity_ : ndarray, shape (state, post, pre)
         Couplings summed over lags: the change of the linear predictor, over all bins
         that it reaches, per spike.
@@ -228,6 +243,8 @@ class OneHotHMMGLM(PresentableModel):
         basis: str = "exponential",
         n_lags: int = 5,
         n_basis: int | None = None,
+        kernel: str = "per_state",
+        smoothness: float = 0.0,
         method: str = "em",
         guide: str = "structured",
         batch_size: int | None = None,
@@ -258,6 +275,8 @@ class OneHotHMMGLM(PresentableModel):
         self.basis = basis
         self.n_lags = n_lags
         self.n_basis = n_basis
+        self.kernel = kernel
+        self.smoothness = smoothness
         self.method = method
         self.guide = guide
         self.batch_size = batch_size

@@ -18,6 +18,8 @@ TYPES = ("inhibitory", "absent", "excitatory")
 VARIABLES: dict[str, tuple[str, ...]] = {
     "weights": ("state", "post", "pre", "basis"),
     "connectivity": ("state", "post", "pre"),
+    "strength": ("state", "post", "pre"),
+    "kernel": ("post", "pre", "basis"),
     "connection_type": ("state", "post", "pre"),
     "connection_type_proba": ("state", "post", "pre", "type"),
     "shared_connectivity": ("post", "pre"),
@@ -61,7 +63,7 @@ def to_dataset(model: "FittedModel") -> xr.Dataset:
     """Every fitted array with its labels; parameters and single values as attributes."""
     fitted = {name: getattr(model, f"{name}_", None) for name in VARIABLES}
     variables = {
-        name: (VARIABLES[name], np.asarray(value), _ATTRS.get(name, {}))
+        name: (dims_of(model, name), np.asarray(value), _ATTRS.get(name, {}))
         for name, value in fitted.items()
         if value is not None
     }
@@ -85,6 +87,15 @@ def to_dataset(model: "FittedModel") -> xr.Dataset:
     parameters = {n: value for n, value in model.get_params().items() if n not in RUN_ONLY}
     attrs = parameters | {name: getattr(model, f"{name}_") for name in SCALARS}
     return xr.Dataset(variables, coords, attrs)
+
+
+def dims_of(model: "FittedModel", name: str) -> tuple[str, ...]:
+    """Dims of a fitted array."""
+    dims = VARIABLES[name]
+    if name in PRIOR_VARIABLES and getattr(model, "kernel_", None) is not None:
+        # Such a prior is about strengths, of which there is one whatever the basis.
+        return tuple("strength_basis" if dim == "basis" else dim for dim in dims)
+    return dims
 
 
 def from_dataset(model: "FittedModel", dataset: xr.Dataset) -> "FittedModel":

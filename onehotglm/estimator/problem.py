@@ -13,6 +13,7 @@ from onehotglm.inference.em import EMConfig, EMState
 from onehotglm.inference.init import initial_coefficients, sticky_chain
 from onehotglm.inference.learning import Problem, ridge_penalty
 from onehotglm.inference.newton import feasible
+from onehotglm.inference.shared_kernel import with_default_kernel
 from onehotglm.kernels.emissions import predictor_at
 from onehotglm.kernels.observations import OBSERVATIONS
 from onehotglm.model.params import Params
@@ -79,6 +80,8 @@ def _structure(model: "OneHotHMMGLM") -> Structure:
         shared_bias=model.bias == "shared",
         dale=known_signs(model.dale, n_neurons),
         n_shared_covariates=n_covariates(model) if model.covariate_effect == "shared" else 0,
+        shared_kernel=model.kernel == "shared",
+        smoothness=model.smoothness,
     )
     if model.prior != "one-hot" and structure.dale is not None:
         structure = structure.with_sign(structure.dale)
@@ -118,16 +121,20 @@ def make_starts(model: "OneHotHMMGLM", problem: Problem, given: Sequence[Params]
         If a start that is given has another shape.
     """
     penalty = ridge_penalty(problem, model.n_states)
-    n_columns = penalty.mean.shape[-1]
+    n_columns = problem.coupling_columns.stop + problem.n_covariates
+    expected = (*penalty.mean.shape[:2], n_columns)
     for start in given:
-        if start.coefficients.shape != penalty.mean.shape:
+        if start.coefficients.shape != expected:
             raise InvalidInputError(
                 f"a start has the shape {start.coefficients.shape} (state, neuron, column); "
-                f"expected {penalty.mean.shape}"
+                f"expected {expected}"
             )
     points: list[tuple[Any, ...]] = []
     for rng in spawn(numpy_generator(model.random_state), model.n_init):
-        coefficients = initial_coefficients(rng, problem.bias_mean, n_columns, model.n_states)
+        columns = penalty.mean.shape[-1]
+        coefficients = initial_coefficients(rng, problem.bias_mean, columns, model.n_states)
+        if penalty.kernel is not None:
+            coefficients = with_default_kernel(coefficients, penalty.kernel)
         points.append((coefficients, *sticky_chain(model.n_states)))
     starts = [
         Params(*(jnp.asarray(x, model.dtype) for x in (feasible(weights, penalty), *chain[:2])))

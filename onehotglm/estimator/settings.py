@@ -24,6 +24,7 @@ _CHOICES = {
     "basis": BASES,
     "method": ("em", "vi"),
     "guide": GUIDES,
+    "kernel": ("per_state", "shared"),
     "bias": ("per_state", "shared"),
     "resume": (True, False),
     "self_history": ("coupling", "per_state", "shared", "none"),
@@ -35,6 +36,7 @@ _ONLY_EM = {
     "observation": ("poisson", "bernoulli"),
     "self_history": ("coupling", "none"),
     "dale": (None,),
+    "kernel": ("per_state",),
 }
 _COUNTS = {"n_states": 1, "n_lags": 1, "n_init": 1, "max_iter": 1}
 _NUMBERS = {
@@ -43,6 +45,7 @@ _NUMBERS = {
     "stickiness": 0.0,
     "transition_ridge": 0.0,
     "tol": 0.0,
+    "smoothness": 0.0,
 }
 
 
@@ -74,6 +77,7 @@ def check_settings(parameters: dict[str, Any]) -> None:
     _check_signs(parameters["dale"])
     _check_ridges(parameters)
     _check_checkpoint(parameters["checkpoint"], parameters["resume"])
+    _check_kernel(parameters)
     check_variational(parameters)
     n_basis = parameters["n_basis"]
     if n_basis is not None:
@@ -118,9 +122,7 @@ def check_variational(parameters: dict[str, Any]) -> None:
         raise InvalidInputError(
             "ridge=0 is no prior that method='vi' could draw from; take a ridge above 0"
         )
-    n_basis = {"exponential": 1, "lags": parameters["n_lags"]}.get(
-        parameters["basis"], parameters["n_basis"] or min(parameters["n_lags"], 3)
-    )
+    n_basis = _n_functions(parameters)
     if parameters["prior"] == "one-hot" and n_basis > 1:
         raise InvalidInputError(
             f"prior='one-hot' has one strength per connection under method='vi', but "
@@ -139,6 +141,32 @@ def _check_ridges(parameters: dict[str, Any]) -> None:
         raise InvalidInputError(
             f"self_ridge={self_ridge!r} applies to self_history='per_state' and 'shared' only; "
             f"leave it out with self_history={self_history!r}"
+        )
+
+
+def _n_functions(parameters: dict[str, Any]) -> int:
+    """Functions of the basis."""
+    cosines = parameters["n_basis"] or min(parameters["n_lags"], 3)
+    functions = {"exponential": 1, "lags": parameters["n_lags"], "raised_cosine": cosines}
+    return functions[parameters["basis"]]
+
+
+def _check_kernel(parameters: dict[str, Any]) -> None:
+    for name, plain in (("kernel", "per_state"), ("smoothness", 0.0)):
+        if parameters[name] != plain and _n_functions(parameters) == 1:
+            raise InvalidInputError(
+                f"{name}={parameters[name]!r} needs a basis of several functions; use "
+                "basis='raised_cosine' or 'lags' with several lags"
+            )
+    if parameters["smoothness"] and parameters["n_lags"] < 3:
+        raise InvalidInputError(
+            f"smoothness={parameters['smoothness']!r} with n_lags={parameters['n_lags']}; second "
+            "differences take three lags at least"
+        )
+    if parameters["kernel"] == "shared" and parameters["dale"] is not None:
+        raise InvalidInputError(
+            "kernel='shared' and dale=... cannot be combined: the law is about every basis "
+            "function, and a shared kernel may have both signs; use kernel='per_state'"
         )
 
 

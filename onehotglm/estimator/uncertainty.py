@@ -38,6 +38,11 @@ def check_options(model: "OneHotHMMGLM", states: str, level: float) -> None:
         raise InvalidInputError(f"states={states!r}; choose one of {', '.join(map(repr, STATES))}")
     if not (isinstance(level, int | float | np.number) and 0 < level < 1):
         raise InvalidInputError(f"level={level!r}; expected a probability, for example 0.9")
+    if model.kernel == "shared":
+        raise InvalidInputError(
+            "standard errors with kernel='shared': they are worked out for free weights only, not "
+            "for products of strengths and kernels; fit with kernel='per_state'"
+        )
     if model.dale is not None and model.prior != "one-hot":
         raise InvalidInputError(
             f"standard errors with dale={model.dale!r} and prior={model.prior!r}: couplings that "

@@ -20,7 +20,7 @@ from onehotglm.estimator.tied_posterior import is_tied, with_moments
 from onehotglm.inference import decode, guides, phases
 from onehotglm.inference.complexity import effective_parameters
 from onehotglm.inference.guides import GuideParams
-from onehotglm.inference.learning import Problem
+from onehotglm.inference.learning import Problem, ridge_penalty
 from onehotglm.inference.likelihood import Emission
 from onehotglm.inference.minibatch import find_sessions
 from onehotglm.inference.sites import Sites, absolute_sites
@@ -120,6 +120,7 @@ def constants_of(problem: Problem) -> Constants:
         jnp.asarray(problem.ridge, dtype),
         jnp.asarray(np.repeat(problem.structure.free, problem.n_basis, axis=1)),
         TransitionPrior(*(jnp.asarray(x, dtype) for x in problem.transition_prior)),
+        ridge_penalty(problem, 1).roughness,
     )
 
 

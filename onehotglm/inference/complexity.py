@@ -3,6 +3,8 @@
 import numpy as np
 
 from onehotglm.inference.learning import Learned, Problem, evidence
+from onehotglm.inference.newton import coordinates
+from onehotglm.inference.shared_kernel import effective_shapes, factors
 from onehotglm.model.priors import GaussianPrior
 
 
@@ -40,13 +42,16 @@ def effective_parameters(problem: Problem, learned: Learned) -> float:
 
 def _regressions(learned: Learned) -> float:
     total = 0.0
-    coefficients, penalty = np.asarray(learned.state.accepted.coefficients), learned.penalty
+    state, penalty = learned.state, learned.penalty
+    coefficients, informations, roughness = coordinates(
+        state.accepted.coefficients, state.curvature.information, penalty
+    )
     share = np.ones(coefficients.shape[1:])
     if penalty.tied is not None:
         np.put_along_axis(share, np.asarray(penalty.tied), 1 / len(coefficients), -1)
     # One state at a time: all matrices together may not fit in memory.
     for information, precision, kept in zip(
-        learned.state.curvature.information,
+        informations,
         penalty.precision,
         np.asarray(penalty.free) & (coefficients != 0),
         strict=True,
@@ -54,8 +59,13 @@ def _regressions(learned: Learned) -> float:
         both = kept[:, :, None] & kept[:, None, :]
         data = np.where(both, np.asarray(information, float), 0.0)
         prior = np.where(kept, np.asarray(precision, float), 1.0) + 1e-8
-        effect = np.linalg.solve(data + prior[..., None] * np.eye(kept.shape[1]), data)
+        smooth = np.where(both, roughness, 0.0)
+        effect = np.linalg.solve(data + smooth + prior[..., None] * np.eye(kept.shape[1]), data)
         total += (share * np.diagonal(effect, axis1=-2, axis2=-1)).sum()
+    if penalty.kernel is not None:
+        strengths, shape = factors(state.accepted.coefficients, penalty.kernel)
+        information = state.curvature.information
+        total += float(effective_shapes(information, strengths, shape, penalty.kernel))
     return float(total)
 
 

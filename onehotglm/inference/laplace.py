@@ -43,12 +43,15 @@ class Terms(NamedTuple):
         False where a coefficient is held at zero.
     shared : int array, shape (post, shared), or None
         Columns that are one coefficient for all states.
+    roughness : array, shape (post, column, column), or None
+        Precision of a further prior around zero.
     """
 
     precision: Floats
     tie: Floats
     free: NDArray[np.bool_]
     shared: NDArray[np.int_] | None
+    roughness: Floats | None = None
 
 
 class Scope(NamedTuple):
@@ -159,6 +162,11 @@ def _prior_precision(terms: Terms) -> Floats:
     tied = matrix.reshape(n_states, terms.tie.size, n_states, terms.tie.size)
     own = np.arange(terms.tie.size)
     tied[:, own, :, own] -= terms.tie.reshape(-1, 1, 1)
+    if terms.roughness is not None:
+        n_post, n_columns = terms.tie.shape
+        blocks = matrix.reshape(n_states, n_post, n_columns, n_states, n_post, n_columns)
+        for state, post in np.ndindex(n_states, n_post):
+            blocks[state, post, :, state, post] += terms.roughness[post]
     return matrix
 
 

@@ -10,7 +10,8 @@ from jaxtyping import Array
 
 from onehotglm.inference import em
 from onehotglm.inference.em import EMConfig, EMState
-from onehotglm.inference.newton import Penalty
+from onehotglm.inference.newton import Penalty, coordinates
+from onehotglm.inference.shared_kernel import SharedKernel, default_kernel, factors
 from onehotglm.model.dale import Signs
 from onehotglm.model.priors import GaussianPrior, OneHotPrior, TypePosterior, WeightPenalty
 from onehotglm.model.recording import Recording
@@ -72,6 +73,16 @@ class Problem(NamedTuple):
         return self.recording.basis.shape[0]
 
     @property
+    def n_weights(self) -> int:
+        """Weights per coupling and state that priors are about: one with shared kernels."""
+        return 1 if self.structure.shared_kernel else self.n_basis
+
+    @property
+    def prior_columns(self) -> slice:
+        """Columns of a penalty that priors over couplings are about."""
+        return slice(1, 1 + self.structure.free.shape[1] * self.n_weights)
+
+    @property
     def n_chunks(self) -> int:
         """Chunks of the whole recording."""
         return self.recording.n_time // self.config.chunk_size
@@ -104,12 +115,16 @@ class Learned(NamedTuple):
 
 
 def make_penalty(
-    problem: Problem, weights: WeightPenalty, present: np.ndarray | bool = True
+    problem: Problem,
+    weights: WeightPenalty,
+    present: np.ndarray | bool = True,
+    *,
+    learn_kernels: bool = True,
 ) -> Penalty:
     """Penalty over all coefficients from one over weights (state, post, pre, basis).
 
     `present` (state, post, pre, basis) restricts the couplings under the prior further than the
-    structure does.
+    structure does.  With shared kernels there is a strength in place of the weights.
     """
     n_states, n_neurons = weights.mean.shape[:2]
     structure = problem.structure
@@ -130,18 +145,52 @@ def make_penalty(
         jnp.asarray(columns(True, free, True)),
         None if structure.tied is None else jnp.asarray(structure.tied),
         None if structure.sign is None else jnp.asarray(_column_signs(problem, structure.sign)),
+        None if structure.shared_kernel else _roughness(problem, n_states),
+        _shared_kernel(problem, learn_kernels) if structure.shared_kernel else None,
     )
+
+
+def _shared_kernel(problem: Problem, learn_kernels: bool) -> SharedKernel:
+    basis = problem.recording.basis
+    falling = jnp.asarray(default_kernel(np.asarray(basis, float)), basis.dtype)
+    default = jnp.tile(falling, (problem.structure.free.shape[1], 1))
+    smoothness = jnp.asarray(_smoothness(problem), basis.dtype)
+    return SharedKernel(basis, default, smoothness, jnp.asarray(learn_kernels))
+
+
+def _roughness(problem: Problem, n_states: int) -> Array | None:
+    """Precision of the second differences of all weights, shape (post or 1, column, column)."""
+    structure = problem.structure
+    if structure.smoothness == 0:
+        return None
+    times, last = np.ones(structure.free.shape), problem.coupling_columns.stop
+    if structure.tied is not None and ((structure.tied > 0) & (structure.tied < last)).any():
+        times[structure.own] = 1 / n_states  # tied weights stand in every state's penalty
+    smoothness, rows = _smoothness(problem), times if (times != 1).any() else times[:1]
+    blocks = np.stack([np.kron(np.diag(row), smoothness) for row in rows])
+    around = (1, problem.n_covariates)
+    return jnp.asarray(np.pad(blocks, ((0, 0), around, around)), problem.recording.basis.dtype)
+
+
+def _smoothness(problem: Problem) -> np.ndarray:
+    """Precision of second differences over lags, shape (basis, basis).
+
+    ``w' P w = smoothness * sum_l (k[l-1] - 2 k[l] + k[l+1])^2`` for the kernel ``k = w' basis``:
+    the penalty of Eilers & Marx (1996, Statistical Science 11:89) on values over lags.
+    """
+    differences = np.diff(np.asarray(problem.recording.basis, float), 2, axis=1)
+    return problem.structure.smoothness * differences @ differences.T
 
 
 def _column_signs(problem: Problem, sign: np.ndarray) -> np.ndarray:
     """Signs (pre,) that bind the steps, as those of coefficients (post, column)."""
-    signs = np.repeat(np.where(problem.structure.synapse, sign, 0), problem.n_basis, axis=1)
+    signs = np.repeat(np.where(problem.structure.synapse, sign, 0), problem.n_weights, axis=1)
     return np.pad(signs, ((0, 0), (1, problem.n_covariates)))
 
 
 def ridge_penalty(problem: Problem, n_states: int) -> Penalty:
     """Penalty before any prior is learned."""
-    shape = (n_states, *problem.structure.free.shape, problem.n_basis)
+    shape = (n_states, *problem.structure.free.shape, problem.n_weights)
     return make_penalty(problem, WeightPenalty(np.zeros(shape), np.full(shape, problem.ridge)))
 
 
@@ -177,7 +226,7 @@ def evidence(problem: Problem, state: EMState, penalty: Penalty) -> Evidence:
     posterior_mean, posterior_variance = laplace_weights(problem, state, penalty)
     shape = posterior_mean.shape
     mean, precision = (
-        np.asarray(x, float)[..., problem.coupling_columns].reshape(shape)
+        np.asarray(x, float)[..., problem.prior_columns].reshape(shape)
         for x in (penalty.mean, penalty.precision)
     )
     variance = 1 / np.maximum(1 / posterior_variance - precision, 1e-4)
@@ -189,19 +238,29 @@ def laplace_weights(
     problem: Problem, state: EMState, penalty: Penalty
 ) -> tuple[np.ndarray, np.ndarray]:
     """Weights and their Laplace variances given the states, (state, post, pre, basis)."""
-    coefficients = np.asarray(state.accepted.coefficients, float)
+    coefficients, informations, roughness = coordinates(
+        state.accepted.coefficients, state.curvature.information, penalty
+    )
     # One state at a time: all inverses together may not fit in memory.
     variances = np.stack(
         [
-            _inverse_diagonal(np.asarray(information, float), np.asarray(precision, float))
-            for information, precision in zip(
-                state.curvature.information, penalty.precision, strict=True
-            )
+            _inverse_diagonal(information.astype(float) + roughness, np.asarray(precision, float))
+            for information, precision in zip(informations, penalty.precision, strict=True)
         ]
     )
-    shape = (*coefficients.shape[:2], -1, problem.n_basis)
-    couplings = problem.coupling_columns
-    return coefficients[..., couplings].reshape(shape), variances[..., couplings].reshape(shape)
+    shape = (*coefficients.shape[:2], -1, problem.n_weights)
+    columns = problem.prior_columns
+    weights = coefficients[..., columns].astype(float).reshape(shape)
+    return weights, variances[..., columns].reshape(shape)
+
+
+def weights_under_prior(problem: Problem, state: EMState, penalty: Penalty) -> np.ndarray:
+    """Weights, or strengths, that the prior is about: (state, post, pre, basis)."""
+    coefficients = state.accepted.coefficients
+    if penalty.kernel is not None:
+        coefficients = factors(coefficients, penalty.kernel)[0]
+    columns = np.asarray(coefficients)[..., problem.prior_columns]
+    return columns.reshape(*columns.shape[:2], -1, problem.n_weights)
 
 
 def _inverse_diagonal(information: np.ndarray, precision: np.ndarray) -> np.ndarray:

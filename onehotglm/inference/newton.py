@@ -9,6 +9,10 @@ by block pivoting: hold at zero what would cross it, release what would rather l
 until nothing changes (Portugal, Júdice & Vicente 1994, Mathematics of Computation 63:625).
 Should this not end, a projected gradient step, which improves the model wherever
 something can, stands in.
+
+With kernels that the states share (`onehotglm.inference.shared_kernel`) the quadratic model
+is maximised over each neuron's biases and strengths, or over its kernels, whichever gains
+more: moving one factor at a time, the way there holds products only.
 """
 
 from typing import NamedTuple
@@ -19,6 +23,8 @@ from jax import lax
 from jax.scipy.linalg import cho_factor, cho_solve
 from jaxtyping import Array, Bool, Float, Int
 
+from onehotglm.inference import shared_kernel
+from onehotglm.inference.shared_kernel import SharedKernel
 from onehotglm.inference.statistics import Curvature
 
 MAX_PIVOTS = 20
@@ -26,6 +32,8 @@ MAX_PIVOTS = 20
 
 class Penalty(NamedTuple):
     """Independent Gaussian priors over coefficients, and what else bounds them.
+
+    With a `kernel` columns are those of biases and strengths.
 
     Attributes
     ----------
@@ -38,6 +46,10 @@ class Penalty(NamedTuple):
         Columns that are the same in all states; their prior counts once per state.
     sign : int array, shape (post, column), or None
         1: not negative; -1: not positive; 0: any.
+    roughness : array, shape (post or 1, column, column), or None
+        Precision of a further prior around zero; not with a `kernel`.
+    kernel : SharedKernel or None
+        Weights are products of strengths and kernels that the states share.
     """
 
     mean: Float[Array, "state post column"]
@@ -45,16 +57,30 @@ class Penalty(NamedTuple):
     free: Bool[Array, "state post column"]
     tied: Int[Array, "post tied"] | None = None
     sign: Int[Array, "post column"] | None = None
+    roughness: Float[Array, "#post column column"] | None = None
+    kernel: SharedKernel | None = None
 
 
 def log_penalty(penalty: Penalty, coefficients: Float[Array, "state post column"]) -> Array:
     """Log prior density of the coefficients up to a constant, in nats."""
+    rough: Array | float = 0.0
+    if penalty.roughness is not None:
+        rough = (_rows_times(coefficients, penalty.roughness) * coefficients).sum()
+    kernels: Array | float = 0.0
+    if penalty.kernel is not None:
+        coefficients, shape = shared_kernel.factors(coefficients, penalty.kernel)
+        kernels = shared_kernel.log_prior(shape, penalty.kernel)
     deviation = coefficients - penalty.mean
-    return -0.5 * jnp.where(penalty.free, penalty.precision * deviation**2, 0.0).sum()
+    squares = jnp.where(penalty.free, penalty.precision * deviation**2, 0.0).sum()
+    return kernels - 0.5 * (squares + rough)
 
 
 def feasible(coefficients: Array | np.ndarray, penalty: Penalty) -> np.ndarray:
     """Nearest coefficients (state, post, column) that the penalty allows; not compiled."""
+    if penalty.kernel is not None:
+        strengths, shape = shared_kernel.factors(jnp.asarray(coefficients), penalty.kernel)
+        allowed = feasible(strengths, penalty._replace(kernel=None))
+        return np.asarray(shared_kernel.products(jnp.asarray(allowed), shape))
     allowed = np.where(penalty.free, coefficients, 0.0)
     if penalty.sign is not None:
         allowed = np.where(allowed * penalty.sign < 0, 0.0, allowed)
@@ -81,10 +107,65 @@ def newton_step(
     -------
     array, shape (state, post, column)
     """
+    if penalty.kernel is not None:
+        return _shared_kernel_step(curvature, penalty, penalty.kernel, coefficients)
+    if penalty.roughness is not None:
+        gradient = curvature.gradient - _rows_times(coefficients, penalty.roughness)
+        curvature = Curvature(gradient, curvature.information + penalty.roughness)
     gradient, hessian = _penalised(curvature, penalty, coefficients)
+    return _best_step(gradient, hessian, penalty, coefficients)
+
+
+def _best_step(gradient: Array, hessian: Array, penalty: Penalty, coefficients: Array) -> Array:
     if penalty.sign is None:
         return _solve(gradient, hessian, penalty.tied)
     return _signed_step(gradient, hessian, coefficients, penalty.sign, penalty.tied)
+
+
+def _shared_kernel_step(
+    curvature: Curvature, penalty: Penalty, kernel: SharedKernel, coefficients: Array
+) -> Array:
+    """Step of each neuron's strengths or kernels, whichever gains more."""
+    strengths, shape = shared_kernel.factors(coefficients, kernel)
+    slope, information = curvature.gradient, curvature.information
+    reduced = shared_kernel.on_strengths(slope, information, shape)
+    gradient, hessian = _penalised(Curvature(*reduced), penalty, strengths)
+    move = _best_step(gradient, hessian, penalty, strengths)
+    gain = (move * (gradient - 0.5 * _times(hessian, move))).sum((0, -1))
+    of_kernels, kernel_gain = shared_kernel.kernel_step(
+        slope, information, strengths, shape, kernel
+    )
+    better = kernel.learned & (kernel_gain > gain)
+    return jnp.where(better[None, :, None], of_kernels, shared_kernel.products(move, shape))
+
+
+def coordinates(
+    coefficients: Array | np.ndarray, information: Array | np.ndarray, penalty: Penalty
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Express a fit in what the penalty's columns are about; not compiled.
+
+    Parameters
+    ----------
+    coefficients : array, shape (state, post, column)
+    information : array, shape (state, post, column, column)
+    penalty : Penalty
+
+    Returns
+    -------
+    coefficients : array, shape (state, post, penalty column)
+        Biases and weights, or strengths.
+    information : array, shape (state, post, penalty column, penalty column)
+        Of the data.
+    precision : array, shape (post or 1, penalty column, penalty column)
+        Of the prior against roughness.
+    """
+    if penalty.kernel is not None:
+        strengths, shape = shared_kernel.factors(jnp.asarray(coefficients), penalty.kernel)
+        nothing = jnp.zeros_like(coefficients)
+        information = shared_kernel.on_strengths(nothing, jnp.asarray(information), shape)[1]
+        coefficients = strengths
+    roughness = np.zeros((1, 1, 1)) if penalty.roughness is None else np.asarray(penalty.roughness)
+    return np.asarray(coefficients), np.asarray(information), roughness
 
 
 def _penalised(curvature: Curvature, penalty: Penalty, coefficients: Array):
@@ -126,6 +207,10 @@ def _solve(gradient: Array, hessian: Array, tied: Array | None) -> Array:
     alike = jnp.broadcast_to(common, (*rest.shape[:2], n_tied))
     step = jnp.concatenate([alike, rest], axis=-1)
     return jnp.take_along_axis(step, jnp.argsort(order, axis=-1)[None], -1)
+
+
+def _rows_times(coefficients: Array, roughness: Array) -> Array:
+    return (coefficients[..., None, :] @ roughness)[..., 0, :]
 
 
 def _times(hessian: Array, move: Array) -> Array:

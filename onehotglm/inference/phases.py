@@ -32,6 +32,7 @@ from onehotglm.inference.learning import (
     make_penalty,
     ridge_penalty,
     stepper,
+    weights_under_prior,
 )
 from onehotglm.inference.newton import Penalty, feasible
 from onehotglm.model import dale, priors
@@ -213,7 +214,7 @@ def _allowed(state: EMState, penalty: Penalty) -> EMState:
 def _after_ridge(problem: Problem, learning: Learning) -> Learning:
     structure, state = problem.structure, learning.run.state
     if learning.target == "one-hot":
-        prior = priors.initial_one_hot(structure.free.shape, problem.n_basis)
+        prior = priors.initial_one_hot(structure.free.shape, problem.n_weights)
         data = evidence(problem, state, learning.penalty)
         return _one_hot_round(problem, learning._replace(prior=prior), data)
     if structure.dale is None:
@@ -241,7 +242,8 @@ def _after_round(problem: Problem, learning: Learning) -> Learning:
     if learning.target == "gaussian":
         if not settled and learning.n_rounds < MAX_ROUNDS:
             return _gaussian_round(problem, learning)
-        return _begin(learning, "settle", learning.run.state, learning.penalty)
+        penalty = _kernels_learned(learning.penalty)
+        return _begin(learning, "settle", learning.run.state, penalty)
     data = evidence(problem, learning.run.state, learning.penalty)
     if not settled and learning.n_rounds < MAX_ROUNDS:
         return _one_hot_round(problem, learning, data)
@@ -258,8 +260,7 @@ def _after_strengths(problem: Problem, learning: Learning) -> Learning:
     """Hold strengths at zero that the data would rather have negative, and settle again."""
     state, settled = learning.run.state, learning.run.reason
     signs = _signs(learning)
-    weights = np.asarray(state.accepted.weights(problem.n_basis, problem.n_covariates))
-    wrong = weights * signs < 0
+    wrong = weights_under_prior(problem, state, learning.penalty) * signs < 0
     still_allowed = learning.allowed & ~wrong
     again = (learning.allowed & wrong).any() and settled != "interrupted"
     if again and learning.n_rounds < FINAL_ROUNDS:
@@ -268,8 +269,8 @@ def _after_strengths(problem: Problem, learning: Learning) -> Learning:
     learning = learning._replace(reason=reason)
     if not wrong.any():
         return _end(problem, learning)
-    kept = jnp.asarray(np.where(wrong, 0, weights))
     accepted = state.accepted
+    kept = jnp.asarray(np.where(wrong, 0, accepted.weights(problem.n_basis, problem.n_covariates)))
     return _begin(learning, "held", em.init(accepted.with_weights(kept)), learning.penalty)
 
 
@@ -320,7 +321,8 @@ def _learned_from(problem: Problem) -> np.ndarray:
 def _gaussian_round(problem: Problem, learning: Learning) -> Learning:
     mean, variance = laplace_weights(problem, learning.run.state, learning.penalty)
     prior = priors.update_gaussian(learning.prior, mean, variance, _learned_from(problem))
-    penalty = make_penalty(problem, priors.gaussian_penalty(prior, len(mean)))
+    weights = priors.gaussian_penalty(prior, len(mean))
+    penalty = make_penalty(problem, weights, learn_kernels=False)
     return _begin_round(learning._replace(prior=prior), penalty)
 
 
@@ -331,7 +333,15 @@ def _one_hot_round(problem: Problem, learning: Learning, data: Evidence) -> Lear
         prior = dale.with_signs(prior, signs, problem.structure.synapse)
     prior = prior._replace(type_proba=_exclude(problem, prior.type_proba))
     site = priors.damped(learning.site, priors.moment_matched_penalty(types, *data), DAMPING)
-    return _begin_round(learning._replace(prior=prior, site=site), make_penalty(problem, site))
+    penalty = make_penalty(problem, site, learn_kernels=False)
+    return _begin_round(learning._replace(prior=prior, site=site), penalty)
+
+
+def _kernels_learned(penalty: Penalty) -> Penalty:
+    """Let kernels move again, which stay as they are while a prior is learned."""
+    if penalty.kernel is None:
+        return penalty
+    return penalty._replace(kernel=penalty.kernel._replace(learned=jnp.asarray(True)))
 
 
 def _exclude(problem: Problem, type_proba: np.ndarray) -> np.ndarray:

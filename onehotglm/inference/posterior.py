@@ -194,11 +194,16 @@ def _informed(
 def _terms(problem: Problem, n_states: int, neurons: np.ndarray) -> Terms:
     """Prior of the biases, the ridge over the weights, what is free and what is shared."""
     penalty = ridge_penalty(problem, n_states)
+    roughness = None
+    if penalty.roughness is not None:
+        shape = (penalty.mean.shape[1], *penalty.roughness.shape[1:])
+        roughness = np.broadcast_to(np.asarray(penalty.roughness), shape)[neurons]
     return Terms(
         np.array(penalty.precision)[:, neurons],
         np.zeros((len(neurons), penalty.mean.shape[-1])),
         np.asarray(penalty.free)[:, neurons],
         None if penalty.tied is None else np.asarray(penalty.tied)[neurons],
+        roughness,
     )
 
 

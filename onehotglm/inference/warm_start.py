@@ -87,6 +87,8 @@ def _sites(problem: Problem, learned: Learned) -> tuple[Sites, Sites, None]:
     size = information.shape[-1]
     jitter = 1e-6 * np.trace(information, axis1=-2, axis2=-1) / size + 1e-8
     information = information + jitter[..., None, None] * np.eye(size)
+    if penalty.roughness is not None:  # a factor like the likelihood, and no part of the prior
+        information = information + penalty.roughness
     coefficients = np.asarray(learned.state.accepted.coefficients, float)
     centre = np.zeros_like(penalty.mean)
     centre[..., 0] = problem.bias_mean
@@ -100,13 +102,14 @@ def _sites(problem: Problem, learned: Learned) -> tuple[Sites, Sites, None]:
 def _laplace_covariance(learned: Learned) -> np.ndarray:
     """Covariances of every regression given the states; what is held at zero decoupled."""
     penalty = learned.penalty
+    rough = 0.0 if penalty.roughness is None else np.asarray(penalty.roughness, float)
     blocks = []
     for information, precision, free in zip(
         learned.state.curvature.information, penalty.precision, penalty.free, strict=True
     ):
         free = np.asarray(free)
         both = free[..., :, None] & free[..., None, :]
-        hessian = np.where(both, np.asarray(information, float), 0.0)
+        hessian = np.where(both, np.asarray(information, float) + rough, 0.0)
         jitter = 1e-6 * np.trace(hessian, axis1=-2, axis2=-1)[:, None] / hessian.shape[-1] + 1e-8
         diagonal = np.where(free, np.asarray(precision, float) + jitter, 1.0)
         blocks.append(np.linalg.inv(hessian + diagonal[..., None] * np.eye(hessian.shape[-1])))

@@ -56,6 +56,8 @@ class Constants(NamedTuple):
     free : bool array, shape (post, weight)
         False where a coupling is excluded.
     transition_prior : TransitionPrior
+    roughness : array, shape (post or 1, column, column), or None
+        Precision of a further factor over each state's coefficients, around zero.
     """
 
     bias_mean: Array
@@ -63,6 +65,7 @@ class Constants(NamedTuple):
     ridge: float | Array
     free: Array
     transition_prior: TransitionPrior
+    roughness: Array | None = None
 
 
 def switching_glm(
@@ -89,6 +92,9 @@ def switching_glm(
     couplings = _PRIORS[shape.prior](constants, shape)
     coefficients = numpyro.sample("coefficients", couplings)
     params = Params(couplings.layout.tie(coefficients), transition, initial)
+    if constants.roughness is not None:
+        rough = params.coefficients[..., None, :] @ constants.roughness
+        numpyro.factor("smoothness", -0.5 * (rough[..., 0, :] * params.coefficients).sum())
     numpyro.factor("log_likelihood", likelihood(params))
     return params
 

@@ -22,12 +22,16 @@ class Structure(NamedTuple):
     own_precision : float
         Precision of their prior around zero if they do.
     tied : int array, shape (post, tied), or None
-        Columns of each neuron's regression (bias 0, weights from 1 on) that all states
-        share.
+        Columns of each neuron's regression (bias 0, weights or strengths from 1 on) that all
+        states share.
     dale : int array, shape (pre,), or None
         Where Dale's law holds: -1 or 1 where a neuron's sign is known, else 0.
     sign : int array, shape (pre,), or None
         Signs that every step has to keep; 0 binds to none.
+    shared_kernel : bool
+        Weights are a strength per state times a kernel of the connection.
+    smoothness : float
+        Precision of the second differences of weights over lags.
     """
 
     free: Flags
@@ -37,6 +41,8 @@ class Structure(NamedTuple):
     tied: NDArray[np.int_] | None = None
     dale: NDArray[np.int_] | None = None
     sign: NDArray[np.int_] | None = None
+    shared_kernel: bool = False
+    smoothness: float = 0.0
 
     @property
     def own(self) -> Flags:
@@ -69,6 +75,8 @@ def make_structure(
     shared_bias: bool = False,
     dale: NDArray[np.int_] | None = None,
     n_shared_covariates: int = 0,
+    shared_kernel: bool = False,
+    smoothness: float = 0.0,
 ) -> Structure:
     """Structure of all couplings among `n_neurons` neurons.
 
@@ -87,6 +95,8 @@ def make_structure(
         Signs that are known, 0 for those that are not, where Dale's law holds.
     n_shared_covariates : int
         Covariates, the last columns of all, whose effect all states share.
+    shared_kernel : bool
+    smoothness : float
 
     Returns
     -------
@@ -102,13 +112,14 @@ def make_structure(
     columns = []
     if shared_bias:
         columns.append(np.zeros((len(diagonal), 1), int))
+    per_pair = 1 if shared_kernel else n_basis
     if self_history == "shared":
-        own = 1 + np.arange(n_neurons * n_basis).reshape(n_neurons, n_basis)
+        own = 1 + np.arange(n_neurons * per_pair).reshape(n_neurons, per_pair)
         columns.append(own[neurons])
         # A tied coefficient stands in every state's penalty.
         own_precision = own_precision / n_states
     if n_shared_covariates:
-        last = 1 + n_neurons * n_basis + np.arange(n_shared_covariates)
+        last = 1 + n_neurons * per_pair + np.arange(n_shared_covariates)
         columns.append(np.tile(last, (len(diagonal), 1)))
     return Structure(
         free=~diagonal if self_history == "none" else np.ones_like(diagonal),
@@ -117,4 +128,6 @@ def make_structure(
         own_precision=own_precision,
         tied=np.concatenate(columns, axis=1) if columns else None,
         dale=dale,
+        shared_kernel=shared_kernel,
+        smoothness=smoothness,
     )

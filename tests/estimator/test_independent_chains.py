@@ -57,6 +57,16 @@ def test_rows_and_rates_are_those_of_the_groups_chain(chains, spikes):
 
 
 @pytest.mark.slow
+def test_kernels_that_states_share(model, spikes):
+    options = {"prior": "gaussian", "basis": "lags", "n_lags": 3, "kernel": "shared"}
+    chains = quietly_fit(IndependentChains(GROUPS, clone(model).set_params(**options)), spikes)
+    found = chains.to_dataset()
+    assert found["kernel"].dims == ("post", "pre", "basis")
+    assert found["prior_mean"].sizes["strength_basis"] == 1
+    np.testing.assert_allclose(found["strength"] * found["kernel"], found["weights"], atol=1e-5)
+
+
+@pytest.mark.slow
 def test_likelihood_is_that_of_one_chain_over_all_combinations(chains, model, holes):
     """Oracle: the same parameters as one chain with four states."""
     joint = quietly_fit(clone(model).set_params(n_states=4, max_iter=1), holes)

@@ -97,6 +97,10 @@ def broken_off(spikes, path, crash_after, steps, **options):
             marks=pytest.mark.slow,
         ),
         pytest.param(
+            {"prior": "one-hot", "basis": "lags", "kernel": "shared", "smoothness": 10.0},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
             {"prior": "gaussian", "self_history": "shared", "bias": "shared"},
             marks=pytest.mark.slow,
         ),

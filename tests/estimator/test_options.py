@@ -87,6 +87,32 @@ def test_basis_n_lags_and_n_basis(fit, base):
     np.testing.assert_array_equal(two.basis_functions_, make_basis("raised_cosine", 5, 2))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("prior", ["none", "gaussian", "one-hot"])
+def test_kernel(fit, prior, tmp_path):
+    options = {"basis": "raised_cosine", "prior": prior}
+    free, shared = fit(**options), fit(kernel="shared", **options)
+    assert free.kernel_ is None
+    assert shared.kernel_.shape == (4, 4, 3)
+    products = shared.strength_[..., None] * shared.kernel_
+    np.testing.assert_allclose(shared.weights_, products, atol=1e-5)
+    over_lags = shared.kernel_ @ shared.basis_functions_
+    np.testing.assert_allclose(np.abs(over_lags).sum(-1), 1, rtol=1e-4)
+    assert (over_lags.sum(-1) >= 0).all()
+    assert differ(free, shared)
+    again = OneHotHMMGLM.load(shared.save(tmp_path / "fit.nc"))
+    np.testing.assert_array_equal(again.kernel_, shared.kernel_)
+    if prior != "none":
+        assert shared.shared_connectivity_.shape == (4, 4)
+
+
+@pytest.mark.slow
+def test_smoothness(fit):
+    rough, smooth = (fit(basis="lags", smoothness=s) for s in (0.0, 100.0))
+    sizes = [np.abs(np.diff(model.weights_, 2, axis=-1)).mean() for model in (rough, smooth)]
+    assert sizes[1] < 0.3 * sizes[0]
+
+
 @pytest.mark.parametrize("prior", ["none", "one-hot"])
 def test_bias(fit, base, prior):
     shared = fit(bias="shared", prior=prior)

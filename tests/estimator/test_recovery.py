@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from onehotglm import OneHotHMMGLM
+from onehotglm import OneHotHMMGLM, simulate_from
 from onehotglm.estimator.match import match_paths, reorder_states
 from onehotglm.simulate.population import simulate_published
 
@@ -52,3 +52,43 @@ def test_reference_benchmark(shared_data):
     assert scores["one-hot"] > 0.99 * 0.148
     assert errors["one-hot"] < 0.003
     assert errors["one-hot"] < errors["gaussian"] < errors["none"]
+
+
+@pytest.fixture(scope="module")
+def with_kernels():
+    """Two states with one rising and falling kernel per connection, of other strengths."""
+    rng, n_neurons, n_lags = np.random.default_rng(0), 4, 8
+    lags, peak = np.arange(1, n_lags + 1), rng.uniform(1, 3, (n_neurons, n_neurons, 1))
+    kernel = lags * np.exp(-lags / peak)
+    kernel /= kernel.sum(-1, keepdims=True)
+    strength = rng.normal(size=(2, n_neurons, n_neurons))
+    # So that bursts die out.
+    strength *= 0.9 / np.linalg.eigvals(strength).real.max(-1)[:, None, None]
+    parameters = xr.Dataset(
+        {
+            "bias": (("state", "neuron"), np.array([[-1.2] * 4, [-0.2] * 4])),
+            "weights": (("state", "post", "pre", "basis"), strength[..., None] * kernel),
+            "basis_functions": (("basis", "lag"), np.eye(n_lags)),
+            "transition_matrix": (("state", "next_state"), [[0.98, 0.02], [0.02, 0.98]]),
+            "initial_proba": ("state", [0.5, 0.5]),
+        },
+        attrs={"bin_size": 0.02, "link": "softplus"},
+    )
+    return simulate_from(parameters, n_sessions=4, n_time_bins=1500)
+
+
+@pytest.mark.slow
+def test_kernels(with_kernels):
+    data, errors = with_kernels, []
+    options = {"n_states": 2, "n_init": 1, "prior": "none", "basis": "lags", "n_lags": 8}
+    for choice in ({}, {"smoothness": 300.0}, {"smoothness": 300.0, "kernel": "shared"}):
+        model = OneHotHMMGLM(progress=False, **options, **choice).fit(data["spikes"])
+        order = match_paths(model.predict_states(data["spikes"]), data["states"])
+        kernels = (model.weights_ @ model.basis_functions_)[order]
+        errors.append(((kernels - data["weights"].values) ** 2).mean())
+    free, smooth, shared = errors
+    assert smooth < 0.6 * free
+    assert shared < smooth
+    assert shared < 0.7 * float((data["weights"] ** 2).mean())
+    strength = data["weights"].values.sum(-1)
+    assert np.corrcoef(model.strength_[order].ravel(), strength.ravel())[0, 1] > 0.8

@@ -48,9 +48,24 @@ def test_bad_options_and_recordings(fitted, spikes):
         fitted.standard_errors(spikes, level=90)
     with pytest.raises(InvalidInputError, match=r"neuron 10 has .* pass the recording of that fit"):
         fitted.standard_errors(spikes[:1])
+    shared = copy.copy(fitted).set_params(kernel="shared")
+    with pytest.raises(InvalidInputError, match="fit with kernel='per_state'"):
+        shared.standard_errors(spikes)
     dale = copy.copy(fitted).set_params(prior="none", dale="infer")
     with pytest.raises(InvalidInputError, match="the law holds at zero have none"):
         dale.standard_errors(spikes)
+
+
+@slow
+@pytest.mark.parametrize("prior", ["gaussian", "one-hot"])
+def test_smooth_kernels_are_surer(spikes, prior):
+    options = {"basis": "lags", "n_lags": 4, "n_init": 1, "prior": prior}
+    rough, smooth = (quick_fit(spikes, smoothness=s, **options) for s in (0.0, 1000.0))
+    sizes = [
+        float(model.standard_errors(spikes, "given")["weights_se"].mean())
+        for model in (rough, smooth)
+    ]
+    assert sizes[1] < 0.8 * sizes[0]
 
 
 @slow

@@ -130,3 +130,18 @@ def test_one_state_and_excluded_self_couplings(spikes):
     np.testing.assert_array_equal(np.einsum("nnt->nt", model.shared_type_proba_), [[0, 1, 0]] * 4)
     assert (np.diagonal(model.posterior()["connectivity_se"][0]) == 0).all()
     np.testing.assert_array_equal(model.transition_matrix_, [[1.0]])
+
+
+@pytest.mark.slow
+def test_smoothness_is_part_of_the_posterior(spikes):
+    options = VI | {"prior": "gaussian", "basis": "lags", "n_lags": 4, "max_iter": 6}
+    bends, spreads = [], []
+    for smoothness in (0.0, 1000.0):
+        model = quietly_fit(OneHotHMMGLM(**options, smoothness=smoothness), spikes)
+        draws = model.to_datatree(n_draws=100)["posterior"]["weights"].diff("basis", 2)
+        bends.append(float(np.abs(np.diff(model.weights_, 2, axis=-1)).mean()))
+        spreads.append(float(draws.std(("chain", "draw")).mean()))
+    assert bends[1] < 0.3 * bends[0]
+    assert spreads[1] < 0.3 * spreads[0]
+    em = quietly_fit(OneHotHMMGLM(**options | {"method": "em"}, smoothness=1000.0), spikes)
+    assert np.corrcoef(em.weights_.ravel(), model.weights_.ravel())[0, 1] > 0.95

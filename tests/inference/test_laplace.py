@@ -41,6 +41,17 @@ def test_covariance_is_the_inverse():
     np.testing.assert_allclose(covariance(information, make_terms()), expected, rtol=1e-9)
 
 
+def test_a_prior_against_roughness_adds_to_every_state():
+    information, rough = make_information(), np.zeros((N_POST, 1 + N_PRE, 1 + N_PRE))
+    rough[0, 1:, 1:] = [[3.0, -2.0], [-2.0, 3.0]]
+    expected = information + 0.7 * np.eye(len(information))
+    for state in range(N_STATES):
+        first = state * N_POST * (1 + N_PRE)
+        expected[first : first + 1 + N_PRE, first : first + 1 + N_PRE] += rough[0]
+    found = covariance(information, make_terms(roughness=rough))
+    np.testing.assert_allclose(found, np.linalg.inv(expected), rtol=1e-9)
+
+
 def test_means_that_are_integrated_out_tie_the_states():
     # The same as estimating the mean W0 of each connection with the weights.
     information = make_information()

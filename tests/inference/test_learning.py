@@ -2,17 +2,20 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 
 from onehotglm.inference import em, learning
 from onehotglm.inference.learning import evidence, laplace_weights, ridge_penalty, stepper
-from onehotglm.inference.newton import feasible
+from onehotglm.inference.newton import feasible, log_penalty
 from onehotglm.inference.phases import learn
+from onehotglm.model.params import Params
 from onehotglm.model.priors import GaussianPrior, OneHotPrior, WeightPenalty
 from tests.inference.tiny import (
     BASIS,
     N_COLUMNS,
     N_NEURONS,
     N_STATES,
+    design_of,
     make_counts,
     make_params,
     make_problem,
@@ -62,6 +65,45 @@ def test_laplace_variances_are_those_of_the_whole_regression():
     hessian = np.asarray(state.curvature.information[1, 2]) + np.diag(penalty.precision[1, 2])
     np.testing.assert_allclose(
         variance[1, 2].ravel(), np.diag(np.linalg.inv(hessian))[1:], rtol=1e-6
+    )
+
+
+@pytest.mark.slow
+def test_smooth_couplings_are_those_of_an_optimiser():
+    """One state: a Poisson GLM whose penalty is written out."""
+    problem = make_problem(SESSIONS, structure={"smoothness": 30.0})
+    penalty = ridge_penalty(problem, 1)
+    start = on_device(Params(np.zeros((1, N_NEURONS, N_COLUMNS)), np.ones((1, 1)), np.ones(1)))
+    state = em.run(em.init(start), stepper(problem, penalty), max_iter=100, tol=1e-14)[0]
+    designs = [design_of(counts) for counts in SESSIONS]
+
+    def loss(flat):
+        coefficients = flat.reshape(N_NEURONS, N_COLUMNS)
+        over_lags = coefficients[:, 1:].reshape(N_NEURONS, N_NEURONS, -1) @ BASIS
+        total = 0.5 * 0.01 * ((coefficients[:, 0] + 0.5) ** 2).sum()
+        total += 0.5 * (coefficients[:, 1:] ** 2).sum()
+        total += 0.5 * 30.0 * (np.diff(over_lags, 2, axis=-1) ** 2).sum()
+        for counts, design in zip(SESSIONS, designs, strict=True):
+            rate = np.logaddexp(0, design @ coefficients.T)
+            total -= np.nansum(counts * np.log(rate) - rate * ~np.isnan(counts))
+        return total
+
+    found = np.asarray(state.accepted.coefficients).ravel()
+    best = minimize(loss, found + 0.1, options={"gtol": 1e-4})
+    np.testing.assert_allclose(found, best.x, atol=1e-4)
+    assert float(state.objective) == pytest.approx(-best.fun, abs=1e-6)
+
+
+def test_kernels_that_are_tied_are_smoothed_once():
+    structure = {"smoothness": 2.0, "self_history": "shared", "own_precision": 1.0}
+    problem = make_problem(SESSIONS, structure=structure)
+    penalty, weights = ridge_penalty(problem, N_STATES), np.zeros((N_STATES, N_NEURONS, N_COLUMNS))
+    own = np.array([0.5, -1.0])
+    weights[:, 1, 3:5] = own
+    weights[..., 0] = -0.5
+    rough = (np.diff(own @ BASIS, 2) ** 2).sum()
+    assert float(log_penalty(penalty, weights)) == pytest.approx(
+        -0.5 * (own**2).sum() - 0.5 * 2.0 * rough
     )
 
 

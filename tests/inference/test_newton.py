@@ -165,6 +165,22 @@ def test_feasible_is_what_the_penalty_allows():
     )
 
 
+def test_a_prior_against_roughness_adds_to_both():
+    curvature, penalty, coefficients = make_problem(9)
+    root = np.random.default_rng(9).normal(size=(N_COLUMNS, N_COLUMNS))
+    rough = penalty._replace(roughness=root @ root.T)
+    gradient, hessian = penalised(curvature, penalty, coefficients)
+    expected = np.linalg.solve(
+        hessian + rough.roughness, (gradient - coefficients @ rough.roughness)[..., None]
+    )[..., 0]
+    move = np.asarray(step(curvature, rough, coefficients))
+    np.testing.assert_allclose(move, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        log_penalty(rough, coefficients) - log_penalty(penalty, coefficients),
+        -0.5 * np.einsum("snp,pq,snq->", coefficients, rough.roughness, coefficients),
+    )
+
+
 def test_log_penalty_is_a_normal_density_up_to_a_constant():
     _, penalty, coefficients = make_problem(4, fixed=0.4)
     squares = penalty.precision * (coefficients - penalty.mean) ** 2
