@@ -24,6 +24,7 @@ from onehotglm.plots.diagnostics import (
 from onehotglm.plots.driven import plot_driven_transitions
 from onehotglm.plots.graphs import plot_graph
 from onehotglm.plots.intervals import plot_coupling_intervals
+from onehotglm.plots.kernels import plot_kernels
 from onehotglm.plots.ordering import neuron_order
 from onehotglm.plots.recovery import (
     plot_coupling_recovery,
@@ -65,6 +66,7 @@ __all__ = [
     "plot_driven_transitions",
     "plot_dwell_times",
     "plot_graph",
+    "plot_kernels",
     "plot_objective",
     "plot_occupancy",
     "plot_posterior",

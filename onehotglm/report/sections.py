@@ -231,7 +231,16 @@ def _coupling_section(content: ReportContent) -> ReportSection | None:
         f"({_TOP_CONNECTIONS} at most)."
     )
     table = ReportTable(_strongest_connections(fit), caption)
-    return ReportSection("Couplings", tables=[table], figures=[matrices, graph])
+    figures = [matrices, graph]
+    if fit.sizes.get("basis", 1) > 1:
+        figures.append(
+            _drawn(
+                "kernels",
+                plots.plot_kernels(fit)[0, 0],
+                "How the strongest couplings unfold over the time since a spike, in each state.",
+            )
+        )
+    return ReportSection("Couplings", tables=[table], figures=figures)
 
 
 def _matrix_caption(fit: xr.Dataset) -> str:

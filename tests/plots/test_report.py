@@ -127,6 +127,19 @@ def test_sections_without_data_are_left_out(content, tmp_path):
     assert [section.title for section in build_sections(only_states)] == ["States"]
 
 
+@pytest.mark.slow
+def test_kernels_are_drawn_where_there_are_several_basis_functions(content):
+    n_states, n_neurons = content.fit.sizes["state"], content.fit.sizes["post"]
+    weights = np.ones((n_states, n_neurons, n_neurons, 2))
+    fit = content.fit.assign(
+        weights=(("state", "post", "pre", "basis"), weights),
+        basis_functions=(("basis", "lag"), np.eye(2)),
+    )
+    sections = build_sections(ReportContent("A", fit=fit))
+    names = [figure.name for section in sections for figure in section.figures]
+    assert names.index("kernels") == names.index("coupling_graph") + 1
+
+
 def test_truth_of_other_sizes_is_not_drawn(content):
     truth = content.truth.isel(state=[0, 1])
     other = ReportContent("A", fit=content.fit, truth=truth)
