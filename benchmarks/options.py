@@ -15,6 +15,7 @@ from pathlib import Path
 
 import options_chains  # noqa: F401  registers its rows
 import options_covariates  # noqa: F401
+import options_kernels  # noqa: F401
 import options_likelihood  # noqa: F401
 import options_structure  # noqa: F401
 import options_transitions  # noqa: F401
