@@ -52,8 +52,8 @@ def keep_covariates(model: "FittedModel", covariates: Any, spikes: xr.DataArray)
         return
     if model.method == "vi":
         raise InvalidInputError(
-            "method='vi' takes no covariates yet; fit with method='em', whose standard_errors "
-            "are of their weights, too"
+            "method='vi' takes no covariates; leave them out, or fit with method='em', whose "
+            "standard_errors are of their weights, too"
         )
     given = read_per_bin(covariates, spikes, COVARIATES)
     needed = with_data(spikes)
