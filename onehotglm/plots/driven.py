@@ -50,7 +50,7 @@ def plot_driven_transitions(
     ...      "transition_weights": (("state", "input"), [[1.0], [-1.0]])},
     ...     {"input": ["speed"]},
     ... )
-    >>> [ax.get_title() for ax in plot_driven_transitions(fit)]
+    >>> [ax.get_title("left") for ax in plot_driven_transitions(fit)]
     ['From state 0', 'From state 1']
     """
     values, proba = _probabilities(fit, input)
