@@ -5,8 +5,8 @@
 
 BDH, a transformer in the manner of GPT-2 and AstroSNN have as many parameters and see the
 same windows in the same order; the learning rate of each, at each size, is the best of the
-same four values by the validation loss of seed 0 after the first round.  At the largest
-size only two are tried: the best of the size below, and the next lower one.  AstroSNN also
+same four values by the validation loss of seed 0 after the first round.  Larger networks
+try no higher rates than the best of the size below, the largest only two.  AstroSNN also
 runs without astrocytes: with as many neurons ("no_astrocyte") and with as many parameters
 ("lif").
 
@@ -245,11 +245,13 @@ class Plan(NamedTuple):
 
     def rates(self, model: str, size: str) -> tuple[float, ...]:
         """List the learning rates that are tried; none while that of the size below is open."""
-        if size != self.sizes[-1] or len(self.sizes) == 1:
+        place = self.sizes.index(size)
+        if place == 0:
             return RATES
-        below = self.best_rate(model, self.sizes[-2])
-        at = RATES.index(below) if below is not None else -1
-        return RATES[max(at - 1, 0) : at + 1]
+        family = "astrosnn" if model in ABLATIONS else model
+        below = self.best_rate(family, self.sizes[place - 1])
+        allowed = RATES[: RATES.index(below) + 1] if below is not None else ()
+        return allowed[-2:] if size == self.sizes[-1] else allowed
 
     def tuning_runs(self, model: str, size: str) -> list[Run]:
         """List the runs among which the learning rate of a model is chosen."""
