@@ -11,13 +11,19 @@ Published generation reads the whole text anew for every token.  Its time for 2,
 tokens is the sum over lengths of the time per token, measured at several lengths and
 interpolated; `--full` generates every token instead, which takes minutes.  As a stronger
 opponent a state form in PyTorch, which nobody published, generates as well.
-Needs the `bench` extra.
+With `--one-thread` both have one thread and the clock is CPU time, which a machine that
+others use as well distorts less.  Needs the `bench` extra.
 """
 
 import os
+import sys
 
-# All cores take part: torch by its thread pool, jax as so many devices.
-os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(os.cpu_count()))
+# Read when the backend starts.
+if "--one-thread" in sys.argv:
+    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+else:
+    # All cores take part: torch by its thread pool, jax as so many devices.
+    os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(os.cpu_count()))
 
 import argparse
 import time
@@ -36,6 +42,7 @@ from onehotglm.networks.layers import count_parameters
 from onehotglm.networks.text import Text, running_text
 from onehotglm.networks.training import Optimiser, run_steps, start_training
 
+ONE_THREAD = "--one-thread" in sys.argv
 N_ROUNDS = 5
 RATE = 1e-3
 TEMPERATURE, TOP_K = 0.8, 40
@@ -108,9 +115,10 @@ def draw_torch(logits: torch.Tensor) -> torch.Tensor:
 
 
 def seconds(action: Callable[[], object]) -> float:
-    start = time.perf_counter()
+    clock = time.process_time if ONE_THREAD else time.perf_counter
+    start = clock()
     action()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 class OurTraining:
@@ -239,7 +247,10 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=2000, help="to generate")
     parser.add_argument("--full", action="store_true", help="generate all tokens by torch")
     parser.add_argument("--only", choices=("training", "generation"))
+    parser.add_argument("--one-thread", action="store_true", help="and CPU time")
     options = parser.parse_args()
+    if ONE_THREAD:
+        torch.set_num_threads(1)
     model = make_bdh(
         options.features,
         n_neurons=options.neurons,
@@ -254,7 +265,8 @@ def main() -> None:
     )
     print(
         f"torch {torch.__version__}, {torch.get_num_threads()} threads; "
-        f"jax {jax.__version__}, {len(jax.devices())} devices\n"
+        f"jax {jax.__version__}, {len(jax.devices())} devices; "
+        f"{'CPU time' if ONE_THREAD else 'wall time'}\n"
     )
     content = np.random.default_rng(0).integers(256, size=100_000).astype(np.uint8)
     if options.only != "generation":
