@@ -240,6 +240,8 @@ class Interval(NamedTuple):
 
 def interval(values: list[float]) -> Interval:
     n = len(values)
+    if not n:
+        return Interval(np.nan, np.inf, 0)
     half = stats.t.ppf(0.975, n - 1) * stats.sem(values) if n > 1 else np.inf
     return Interval(float(np.mean(values)), float(half), n)
 
@@ -287,6 +289,8 @@ def print_tables(results: Results) -> None:
     for task, membranes, other in product(DELAYS, MEMBRANES, list(VARIANTS)[1:]):
         for delay in DELAYS[task]:
             gain = results.gain(task, other, membranes, delay)
+            if gain.n < 2:
+                continue
             print(
                 f"{task:7s} {membranes:5s} delay {delay:4d}  {VARIANTS[other]:22s} "
                 f"{gain.mean:+.3f} ± {gain.half:.3f} (n={gain.n})  {verdict(gain)}"
@@ -327,7 +331,7 @@ def draw(results: Results, path: Path) -> None:
             finish(ax, title=f"{titles[task]}, {membranes} membranes", xlabel="Delay (bins)")
         for ax in axes[:, 0]:
             ax.set_ylabel("Accuracy")
-        axes[0, 0].legend(loc="lower left")
+        axes[0, 1].legend(loc="lower left")
         figure.savefig(path, dpi=150)
     print(f"figure: {path}")
 

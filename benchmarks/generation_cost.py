@@ -171,8 +171,10 @@ def draw(
             left.fill_between(POSITIONS, low, high, color=color, alpha=0.2, linewidth=0)
             kept = [bytes_of_state(model, n) for n in lengths]
             right.plot(lengths, np.array(kept) / 1e6, color=color, label=name)
-        for ax in (left, right):
+        for ax, ticks in ((left, (0.3, 1, 3)), (right, (0.1, 1, 10))):
             ax.set(xscale="log", yscale="log")
+            ax.set_yticks(ticks, list(map(str, ticks)))
+            ax.yaxis.set_minor_formatter("")
             finish(ax, xlabel="Tokens so far")
         finish(left, ylabel="Latency per token (ms)", title="Time")
         finish(right, ylabel="State (MB)", title="Memory")
