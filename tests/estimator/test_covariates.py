@@ -290,3 +290,16 @@ def test_decoder_on_line_is_the_causal_posterior(data, fitted):
     for wrong in (None, [1.0], [1.0, np.nan]):
         with pytest.raises(InvalidInputError, match=r"fitted with \(speed, x\)"):
             decoder.step(spikes[0, 0], covariates=wrong)
+
+
+@pytest.mark.slow
+def test_they_stand_beside_kernels_that_states_share(data):
+    options = {"basis": "lags", "n_lags": 4, "kernel": "shared", "smoothness": 20.0}
+    ties = {"self_history": "shared", "covariate_effect": "shared"}
+    model = fit(data, **options, **ties)
+    products = model.strength_[..., None] * model.kernel_
+    np.testing.assert_allclose(model.weights_, products, atol=1e-5)
+    own = np.einsum("snnk->snk", model.weights_)
+    for shared in (own, model.covariate_weights_):
+        np.testing.assert_array_equal(shared[0], shared[1])
+    assert np.abs(model.covariate_weights_).max() > 0.1
