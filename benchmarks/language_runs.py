@@ -142,7 +142,7 @@ def pair_loss(model: LanguageModel, text: Text, window: int, batch_size: int = 1
         loss = _compiled_loss(model, jnp.asarray(text.tokens[places], jnp.int32), counted)
         total += float(loss) * counted.sum()
         n_scored += counted.sum()
-    return total / n_scored
+    return float(total / n_scored)
 
 
 _compiled_loss = eqx.filter_jit(cross_entropy)

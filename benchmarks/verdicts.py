@@ -2,7 +2,7 @@
 
 Every number is a mean over seeds with its 95 % interval (Student's t).  A claim about a
 difference holds if the interval lies on the claimed side of zero, does not hold if it lies
-on the other side, and is undecided here otherwise.
+on the other side, and is undecided here otherwise.  Fewer than three seeds decide nothing.
 """
 
 from collections.abc import Callable
@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
+
+MIN_SEEDS = 3
 
 
 class Interval(NamedTuple):
@@ -40,4 +42,8 @@ def show(label: str, found: Interval | None, verdict: Callable[[Interval], str] 
     if found is None:
         print(f"  {label:<58} not measured")
         return
-    print(f"  {label:<58} {found}" + (f"  -> {verdict(found)}" if verdict else ""))
+    if verdict is None:
+        judged = ""
+    else:
+        judged = f"  -> {verdict(found) if found.n >= MIN_SEEDS else 'too few seeds'}"
+    print(f"  {label:<58} {found}{judged}")
