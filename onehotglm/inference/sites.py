@@ -15,11 +15,14 @@ The divergence from the prior is ``E_q[log site] - log Z``.  As ``log Z`` is the
 function of the sites, the first term is its slope as the sites grow in proportion.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
+from jax import lax
 from jax.scipy.linalg import cho_solve, solve_triangular
 from jaxtyping import Array, Float, PRNGKeyArray
 from numpyro.distributions.kl import kl_divergence
@@ -103,12 +106,29 @@ class Conditional(NamedTuple):
         return self.mean + jnp.einsum("sncw,nw->snc", self.pull, shared)
 
 
+def _each(function: Callable[..., Array], *matrices: Array) -> Array:
+    """Apply a function to one matrix of a stack after the other.
+
+    Stacks are factorised by several threads that wait for each other; where a program has
+    several such stacks at once, all threads may wait, for ever.
+    """
+    lead = matrices[0].shape[:-2]
+    flat = tuple(x.reshape(-1, *x.shape[-2:]) for x in matrices)
+    out = lax.map(lambda one: function(*one), flat)
+    return out.reshape(*lead, *out.shape[1:])
+
+
 def _backward(factor: Array, noise: Array) -> Array:
-    return solve_triangular(factor, noise[..., None], trans=1, lower=True)[..., 0]
+    solve = partial(solve_triangular, trans=1, lower=True)
+    return _each(solve, factor, noise[..., None])[..., 0]
 
 
 def _forward(factor: Array, columns: Array) -> Array:
-    return solve_triangular(factor, columns, lower=True)
+    return _each(partial(solve_triangular, lower=True), factor, columns)
+
+
+def _solve(factor: Array, columns: Array) -> Array:
+    return _each(lambda one, other: cho_solve((one, True), other), factor, columns)
 
 
 def condition(
@@ -130,17 +150,17 @@ def condition(
     Conditional
     """
     eye = jnp.eye(shift.shape[-1], dtype=shift.dtype)
-    factor = jnp.linalg.cholesky(information + prior.precision[..., None] * eye)
-    covariance = cho_solve((factor, True), jnp.broadcast_to(eye, factor.shape))
+    factor = _each(jnp.linalg.cholesky, information + prior.precision[..., None] * eye)
+    covariance = _solve(factor, jnp.broadcast_to(eye, factor.shape))
     mean = jnp.einsum("sncd,snd->snc", covariance, shift)
     weight = prior.precision[:, 1:]
     pull = covariance[..., 1:] * weight[:, None]
     # What the states tell about W0: the precision of each given it, less what stays unknown.
     told = weight[..., None] * (eye[1:, 1:] - pull[..., 1:, :])
     shared = told.sum(0) + prior.shared_precision[..., None] * eye[1:, 1:]
-    shared_factor = jnp.linalg.cholesky(shared)
+    shared_factor = _each(jnp.linalg.cholesky, shared)
     towards = (weight * mean[..., 1:]).sum(0)
-    shared_mean = cho_solve((shared_factor, True), towards[..., None])[..., 0]
+    shared_mean = _solve(shared_factor, towards[..., None])[..., 0]
     log_evidence = (
         0.5 * len(shift) * jnp.log(prior.precision).sum()
         - _half_log_det(factor)

@@ -102,6 +102,15 @@ def test_other_priors_and_bases(spikes, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_hundred_regressions_under_the_gaussian_prior_do_not_block_each_other():
+    counts = np.random.default_rng(0).poisson(0.3, (2, 200, 20))
+    options = VI | {"n_states": 5, "prior": "gaussian", "max_iter": 2}
+    model = quietly_fit(OneHotHMMGLM(**options), counts)
+    assert model.n_iter_ == 2
+    assert np.isfinite(model.posterior()["connectivity_se"]).all()
+
+
+@pytest.mark.slow
 def test_a_second_fit_compiles_nothing_and_is_the_same(spikes):
     import jax
 
