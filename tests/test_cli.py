@@ -119,6 +119,7 @@ def test_too_few_sessions_to_hold_one_out(recording: Path, tmp_path: Path) -> No
 FILES = ("fit.nc", "states.csv", "report.html", "couplings.png", "prediction.png")
 
 
+@pytest.mark.slow
 def test_fit_writes_the_result_folder(recording: Path, tmp_path: Path) -> None:
     options = ("--prior", "none", "--n-states", "2", "--n-init", "1", "--session-length", "4")
     result = run("fit", recording, *options, "--epochs", "session", "--out", tmp_path)

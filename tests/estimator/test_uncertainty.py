@@ -17,6 +17,7 @@ def flat(spikes):
     return quick_fit(spikes, prior="none")
 
 
+@pytest.mark.slow
 def test_intervals_of_mixtures(fitted, spikes):
     errors = fitted.standard_errors(spikes)
     assert errors["weights_se"].dims == ("state", "post", "pre", "basis")

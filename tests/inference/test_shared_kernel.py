@@ -106,6 +106,7 @@ def test_regressions_on_strengths_are_the_chain_rule():
         )
 
 
+@pytest.mark.slow
 def test_a_kernel_step_is_the_best_that_keeps_the_strengths(problem):
     kernel = kernel_of(problem)
     strengths, shape = some_products(2, one_signed=True)

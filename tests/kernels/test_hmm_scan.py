@@ -77,6 +77,7 @@ def test_smoother_and_filter_equal_the_sequential_ones(shape, starts, seed, spre
     np.testing.assert_allclose(single.transition_counts, exact.transition_counts, atol=1e-2)
 
 
+@pytest.mark.slow
 def test_across_groups_of_blocks():
     with jax.enable_x64(True):
         exact = smooth(*LONG.jax())

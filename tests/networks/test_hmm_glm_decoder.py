@@ -55,6 +55,7 @@ def switching(spikes) -> HMMGLMDecoder:
     return with_parameters(spikes, 2)
 
 
+@pytest.mark.slow
 def test_the_differentiable_rates_are_those_of_the_model(switching, spikes) -> None:
     predictor = OneStepRates.of(switching.model_, N_LAGS)
     expected = switching.predict_rates(spikes)
@@ -65,6 +66,7 @@ def test_the_differentiable_rates_are_those_of_the_model(switching, spikes) -> N
         np.testing.assert_allclose(found[known], expected.values[session][known], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_without_states_both_readings_agree(spikes) -> None:
     glm = with_parameters(spikes, 1)
     np.testing.assert_allclose(glm.connectivity_, glm.direct_connectivity_, rtol=1e-4, atol=1e-4)

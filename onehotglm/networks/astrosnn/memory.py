@@ -107,7 +107,17 @@ class DelayedRecall:
         return self.n_items * self.n_channels * self.n_cue_bins * self.firing_proba
 
     def share(self, n_devices: int) -> "DelayedRecall | None":
-        """Take one device's part of the batch; None if it cannot be divided evenly."""
+        """Take one device's part of the batch.
+
+        Parameters
+        ----------
+        n_devices : int
+
+        Returns
+        -------
+        DelayedRecall or None
+            None if the batch cannot be divided evenly.
+        """
         if self.batch_size % n_devices:
             return None
         return replace(self, batch_size=self.batch_size // n_devices, shared=True)

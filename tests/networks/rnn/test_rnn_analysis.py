@@ -35,6 +35,7 @@ def outputs(network, states, inputs):
     return network.logits(activity)
 
 
+@pytest.mark.slow
 def test_silenced_neurons_are_as_if_removed():
     network = make_rnn(9, n_heads=2)
     gone, kept = np.array([1, 4]), np.array([0, 2, 3, 5, 6, 7, 8])
@@ -61,6 +62,7 @@ def test_ablation_ends_at_chance_and_begins_intact(trained):
     assert curve["accuracy"][1] < 0.8
 
 
+@pytest.mark.slow
 def test_silenced_head_is_the_span_s_own():
     network = make_rnn(8, n_heads=3)
     by_default = ablation_curve(network, "dms", 3, np.arange(8), [1])

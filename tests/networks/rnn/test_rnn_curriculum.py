@@ -73,9 +73,8 @@ def test_each_curriculum_learns(kind):
     assert accuracy_along(run.network, "parity", 3, head=head) > 0.95
 
 
-@pytest.mark.parametrize(
-    "cell", ["leaky", *(pytest.param(cell, marks=pytest.mark.slow) for cell in ("gru", "lstm"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", ["leaky", "gru", "lstm"])
 def test_delayed_match_is_learnt_by_each_cell(cell):
     network = make_rnn(32, cell=cell, n_heads=2)
     # Gated cells hardly move at the published rate.

@@ -17,6 +17,7 @@ def with_weights(n_neurons, w_hh, *, b_in=0.5, **options):
     )
 
 
+@pytest.mark.slow
 def test_sample_keeps_the_promise():
     sample = RNNGenerator(bin_size=0.05).sample(3, 200)
     assert sample["spikes"].sizes == {"session": 3, "time": 200, "neuron": 20}
