@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
+from jax import jit, lax
 from jax.scipy.linalg import cho_factor, cho_solve
 from jaxtyping import Array, Bool, Float, Int
 
@@ -114,6 +114,33 @@ def newton_step(
         curvature = Curvature(gradient, curvature.information + penalty.roughness)
     gradient, hessian = _penalised(curvature, penalty, coefficients)
     return _best_step(gradient, hessian, penalty, coefficients)
+
+
+def allowed_optimum(
+    curvature: Curvature, penalty: Penalty, coefficients: Float[Array, "state post column"]
+) -> Float[Array, "state post column"]:
+    """Maximum of the quadratic model that the penalty allows; not compiled.
+
+    Parameters
+    ----------
+    curvature : Curvature
+    penalty : Penalty
+    coefficients : array, shape (state, post, column)
+        Where the curvature was taken; the penalty need not allow them.
+
+    Returns
+    -------
+    array, shape (state, post, column)
+    """
+    return _optimum_from(curvature, penalty, coefficients, feasible(coefficients, penalty))
+
+
+@jit
+def _optimum_from(
+    curvature: Curvature, penalty: Penalty, coefficients: Array, allowed: Array
+) -> Array:
+    slope = curvature.gradient + _times(curvature.information, coefficients - allowed)
+    return allowed + newton_step(Curvature(slope, curvature.information), penalty, allowed)
 
 
 def _best_step(gradient: Array, hessian: Array, penalty: Penalty, coefficients: Array) -> Array:

@@ -34,13 +34,13 @@ from onehotglm.inference.learning import (
     stepper,
     weights_under_prior,
 )
-from onehotglm.inference.newton import Penalty, feasible
+from onehotglm.inference.newton import Penalty, allowed_optimum, feasible
 from onehotglm.model import dale, priors
 from onehotglm.model.dale import Signs
 from onehotglm.model.priors import OneHotPrior, TypePosterior, WeightPenalty
 
 MAX_ROUNDS = 30
-FINAL_ROUNDS = 3
+FINAL_ROUNDS = 10
 # Part of each new site in the next: undamped parallel updates can oscillate.
 DAMPING = 0.6
 # Rounds end when their effect on the likelihood is less than this part of it.
@@ -373,6 +373,9 @@ def _settle_strengths(problem: Problem, learning: Learning, allowed: np.ndarray)
     """
     weights = priors.slab_penalty(learning.prior, _signs(learning)[..., 0])
     penalty = make_penalty(problem, weights, allowed)
-    state = _allowed(learning.run.state, penalty)
+    before = learning.run.state
+    # What is now absent was part of every rate: the rest takes its place at once.
+    best = allowed_optimum(before.curvature, penalty, before.accepted.coefficients)
+    state = em.init(before.accepted._replace(coefficients=best))
     learning = learning._replace(allowed=allowed, n_rounds=learning.n_rounds + 1)
     return _begin(learning, "strengths", state, penalty)

@@ -165,6 +165,20 @@ def test_feasible_is_what_the_penalty_allows():
     )
 
 
+@pytest.mark.parametrize("tied", [None, TIED["bias"]])
+def test_from_coefficients_that_are_not_allowed_to_the_best_that_are(tied):
+    curvature, penalty, _ = make_problem(3, 0.4, tied)
+    before = np.random.default_rng(4).normal(size=SHAPE)
+    best = np.asarray(newton.allowed_optimum(curvature, penalty, before))
+    np.testing.assert_array_equal(best[~penalty.free], 0)
+    slope = curvature.gradient - np.einsum("snpq,snq->snp", curvature.information, best - before)
+    slope -= penalty.precision * (best - penalty.mean)
+    if tied is not None:
+        np.testing.assert_array_equal(best[0, :, 0], best[1, :, 0])
+        slope[..., 0] = slope[..., 0].sum(0)
+    np.testing.assert_allclose(slope[penalty.free], 0, atol=1e-3)
+
+
 def test_a_prior_against_roughness_adds_to_both():
     curvature, penalty, coefficients = make_problem(9)
     root = np.random.default_rng(9).normal(size=(N_COLUMNS, N_COLUMNS))
