@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from onehotglm.estimator.covariates import keep_weights, n_covariates
+from onehotglm.estimator.exogenous import COVARIATES, TRANSITION_INPUTS
 from onehotglm.estimator.learned_prior import keep_prior
 from onehotglm.estimator.scoring import mean_and_variance, mean_rates
-from onehotglm.estimator.transition_inputs import keep_input_weights
 from onehotglm.inference.learning import Learned
 from onehotglm.inference.shared_kernel import factors
 from onehotglm.kernels.observations import OBSERVATIONS
@@ -49,14 +48,14 @@ def keep_params(model: "OneHotHMMGLM", params: Params, occupancy: np.ndarray) ->
     order = np.argsort(-occupancy, kind="stable")
     model.occupancy_ = occupancy[order]
     model.bias_ = np.asarray(params.bias)[order]
-    n_columns = n_covariates(model)
+    n_columns = COVARIATES.count(model)
     model.weights_ = np.asarray(params.weights(len(model.basis_functions_), n_columns))[order]
-    keep_weights(model, np.asarray(params.covariate_weights(n_columns))[order])
+    COVARIATES.keep_weights(model, np.asarray(params.covariate_weights(n_columns))[order])
     model.transition_matrix_ = np.asarray(params.transition)[np.ix_(order, order)]
     model.initial_proba_ = np.asarray(params.initial)[order]
     model.dispersion_ = None if params.dispersion is None else np.asarray(params.dispersion)
     drive = params.transition_weights
-    keep_input_weights(model, None if drive is None else np.asarray(drive)[order])
+    TRANSITION_INPUTS.keep_weights(model, None if drive is None else np.asarray(drive)[order])
     model.connectivity_ = summed_over_lags(model, model.weights_)
     model.strength_ = model.kernel_ = None
     model.neuron_sign_ = model.neuron_sign_proba_ = None

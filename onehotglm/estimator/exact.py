@@ -6,11 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from onehotglm.estimator.covariates import refuse_covariates
+from onehotglm.estimator.exogenous import EXOGENOUS
 from onehotglm.estimator.monitor import Monitor
 from onehotglm.estimator.problem import make_problem
 from onehotglm.estimator.settings import check_variational
-from onehotglm.estimator.transition_inputs import refuse_inputs
 from onehotglm.estimator.variational import constants_of, emission_of, shape_of
 from onehotglm.inference.nuts import sample_posterior
 from onehotglm.model.params import Params
@@ -54,8 +53,8 @@ def nuts(
         If the model has settings that have no such posterior.
     """
     check_variational(model.get_params() | {"method": "vi"})
-    refuse_covariates(model, "nuts")
-    refuse_inputs(model, "nuts")
+    for variables in EXOGENOUS:
+        variables.refuse(model, "nuts")
     _, packed = model._input(X)
     with model._precision():
         problem = make_problem(model, packed, Monitor(0.0, 1, progress=False))

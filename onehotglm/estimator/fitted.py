@@ -12,12 +12,11 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from onehotglm.errors import InvalidInputError
-from onehotglm.estimator.covariates import covariates_along, inner_weights
+from onehotglm.estimator.exogenous import COVARIATES, TRANSITION_INPUTS
 from onehotglm.estimator.packing import Packed, pack, unpack
 from onehotglm.estimator.posterior_methods import PosteriorMethods
 from onehotglm.estimator.sampling import sample
 from onehotglm.estimator.scoring import score_bits
-from onehotglm.estimator.transition_inputs import inner_input_weights, inputs_along, with_inputs
 from onehotglm.estimator.validate import as_spikes, check_neurons
 from onehotglm.inference import decode
 from onehotglm.inference.statistics import chunk_size
@@ -360,11 +359,11 @@ class FittedModel(PosteriorMethods, BaseEstimator):
         dtype = self.dtype if dtype is None else dtype
         arrays = [self.bias_, self.weights_, self.transition_matrix_, self.initial_proba_]
         if self.covariate_weights_ is not None:
-            arrays.append(inner_weights(self))
+            arrays.append(COVARIATES.inner_weights(self))
         params = from_weights(*(jnp.asarray(x, dtype) for x in arrays))
         if self.dispersion_ is not None:
             params = params._replace(dispersion=jnp.asarray(self.dispersion_, dtype))
-        drive = inner_input_weights(self)
+        drive = TRANSITION_INPUTS.inner_weights(self)
         if drive is not None:
             params = params._replace(transition_weights=jnp.asarray(drive, dtype))
         return params
@@ -381,17 +380,16 @@ class FittedModel(PosteriorMethods, BaseEstimator):
         *,
         dtype: str | None = None,
     ) -> Packed:
-        inputs = inputs_along(self, transition_inputs, spikes)
-        packed = pack(
+        return pack(
             spikes,
             self.basis_functions_,
             self.mean_counts_,
             self._chunk_size,
             self.dtype if dtype is None else dtype,
             self._modelled,
-            covariates_along(self, covariates, spikes),
+            COVARIATES.along(self, covariates, spikes),
+            TRANSITION_INPUTS.along(self, transition_inputs, spikes),
         )
-        return with_inputs(packed, inputs, int((spikes["time"].values < 0).sum()))
 
     def _input(
         self, X: Any, covariates: Any = None, transition_inputs: Any = None

@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from onehotglm.errors import InvalidInputError
+from onehotglm.estimator.exogenous import EXOGENOUS
 from onehotglm.estimator.fit_warnings import warn_of_fit
 from onehotglm.estimator.onehot_hmm_glm import OneHotHMMGLM
 from onehotglm.estimator.outputs import TYPES, VARIABLES, dims_of
@@ -265,10 +266,8 @@ class IndependentChains(BaseEstimator):
         groups = _labels(self.groups, len(self.neuron_ids_))
         coords: dict[str, Any] = dict.fromkeys(("neuron", "post", "pre"), self.neuron_ids_)
         coords |= {"state": np.arange(first.n_states), "group": self.group_labels_}
-        if first.covariate_names_ is not None:
-            coords["covariate"] = first.covariate_names_
-        if first.transition_input_names_ is not None:
-            coords["input"] = first.transition_input_names_
+        for exogenous in EXOGENOUS:
+            coords |= exogenous.coords(first)
         coords |= {"neuron_group": ("neuron", groups), "post_group": ("post", groups)}
         if "connection_type_proba" in variables:
             coords["type"] = list(TYPES)

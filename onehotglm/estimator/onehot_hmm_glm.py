@@ -9,7 +9,7 @@ import xarray as xr
 
 from onehotglm.errors import InvalidInputError
 from onehotglm.estimator.attributes import keep_learned, keep_moments
-from onehotglm.estimator.covariates import keep_covariates
+from onehotglm.estimator.exogenous import COVARIATES, TRANSITION_INPUTS
 from onehotglm.estimator.fit_warnings import warn_of_fit
 from onehotglm.estimator.keeper import run_em
 from onehotglm.estimator.monitor import Monitor
@@ -17,7 +17,6 @@ from onehotglm.estimator.packing import Packed
 from onehotglm.estimator.presentation import PresentableModel
 from onehotglm.estimator.problem import make_problem, make_starts
 from onehotglm.estimator.settings import check_settings, known_signs
-from onehotglm.estimator.transition_inputs import keep_inputs
 from onehotglm.estimator.validate import as_spikes
 from onehotglm.inference.complexity import effective_parameters
 from onehotglm.inference.learning import Problem
@@ -383,8 +382,8 @@ class OneHotHMMGLM(PresentableModel):
             raise InvalidInputError(
                 f"n_states={self.n_states} for {n_bins} time bins; expected fewer states than bins"
             )
-        keep_covariates(self, covariates, spikes)
-        keep_inputs(self, transition_inputs, spikes)
+        COVARIATES.keep(self, covariates, spikes)
+        TRANSITION_INPUTS.keep(self, transition_inputs, spikes)
         with self._precision():
             self._keep_recording(spikes)
             self._fit(self._pack(spikes, covariates, transition_inputs), starts)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from onehotglm.estimator.exogenous import EXOGENOUS
 from onehotglm.estimator.learned_prior import PRIOR_VARIABLES
 from onehotglm.estimator.settings import RUN_ONLY
 
@@ -80,10 +81,8 @@ def to_dataset(model: "FittedModel") -> xr.Dataset:
     }
     if "connection_type_proba" in variables:
         coords["type"] = list(TYPES)
-    if model.transition_input_names_ is not None:
-        coords["input"] = np.asarray(model.transition_input_names_)
-    if model.covariate_names_ is not None:
-        coords["covariate"] = np.asarray(model.covariate_names_)
+    for exogenous in EXOGENOUS:
+        coords |= exogenous.coords(model)
     parameters = {n: value for n, value in model.get_params().items() if n not in RUN_ONLY}
     attrs = parameters | {name: getattr(model, f"{name}_") for name in SCALARS}
     return xr.Dataset(variables, coords, attrs)
@@ -114,8 +113,8 @@ def from_dataset(model: "FittedModel", dataset: xr.Dataset) -> "FittedModel":
     }
     model.guide_ = xr.Dataset(guide) if guide else None
     model.neuron_ids_ = dataset["neuron"].values
-    model.transition_input_names_ = dataset["input"].values if "input" in dataset else None
-    model.covariate_names_ = dataset["covariate"].values if "covariate" in dataset else None
+    for exogenous in EXOGENOUS:
+        exogenous.keep_coords(model, dataset)
     model.n_features_in_ = dataset.sizes["neuron"]
     return model
 

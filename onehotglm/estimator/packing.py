@@ -42,6 +42,7 @@ def pack(
     dtype: str = "float32",
     neurons: np.ndarray | slice = slice(None),
     covariates: np.ndarray | None = None,
+    transition_inputs: np.ndarray | None = None,
 ) -> Packed:
     """Lay the sessions end to end.
 
@@ -57,7 +58,7 @@ def pack(
     dtype : str
     neurons : int array or slice
         Which neurons are modelled; histories are of all.
-    covariates : array, shape (session, time, covariate), optional
+    covariates, transition_inputs : array, shape (session, time, variable), optional
         For all bins of the spikes, standardised; a missing one (NaN) counts as the mean.
 
     Returns
@@ -79,7 +80,13 @@ def pack(
     history = np.where(np.isnan(counts), stand_in, counts)
     counts, observed = counts[:, neurons], observed[:, neurons]
     before = ((basis.shape[1], padding), (0, 0))
-    beside = None if covariates is None else covariates[session, column]
+
+    def flat(values: np.ndarray | None) -> Array | None:
+        if values is None:
+            return None
+        beside = np.nan_to_num(values[session, column])
+        return jnp.asarray(np.pad(beside, ((0, padding), (0, 0))), dtype)
+
     recording = Recording(
         counts=jnp.asarray(np.pad(np.nan_to_num(counts), before), dtype),
         past=jnp.asarray(np.pad(history, before), dtype),
@@ -88,17 +95,15 @@ def pack(
         modelled=jnp.asarray(modelled),
         starts=jnp.asarray(np.pad(column == n_lead, (0, padding))),
         basis=jnp.asarray(basis, dtype),
-        covariates=None if beside is None else _padded(beside, padding, dtype),
+        covariates=flat(covariates),
+        transition_inputs=flat(transition_inputs),
     )
     position = np.flatnonzero(modelled)
-    known = np.isfinite(beside[position]).all(-1) if beside is not None else position >= 0
-    return Packed(
-        recording, session[position], column[position] - n_lead, position, counts[position], known
-    )
-
-
-def _padded(columns: np.ndarray, padding: int, dtype: str) -> Array:
-    return jnp.asarray(np.pad(np.nan_to_num(columns), ((0, padding), (0, 0))), dtype)
+    session, column = session[position], column[position]
+    known = np.ones(len(position), bool)
+    if covariates is not None:
+        known = np.isfinite(covariates[session, column]).all(-1)
+    return Packed(recording, session, column - n_lead, position, counts[position], known)
 
 
 def unpack(packed: Packed, flat: np.ndarray, shape: tuple[int, int], fill: float) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import jax.numpy as jnp
 
 from onehotglm.errors import InvalidInputError
-from onehotglm.estimator.covariates import n_covariates
+from onehotglm.estimator.exogenous import COVARIATES
 from onehotglm.estimator.packing import Packed
 from onehotglm.estimator.settings import affordable, known_signs
 from onehotglm.inference.em import EMConfig, EMState
@@ -46,7 +46,7 @@ def make_problem(
     Problem
     """
     n_weights = len(model.mean_counts_) * len(model.basis_functions_)
-    n_columns = 1 + n_weights + n_covariates(model)
+    n_columns = 1 + n_weights + COVARIATES.count(model)
     n_modelled = packed.counts.shape[1]
     exact = affordable(len(packed.position), model.n_states, n_modelled, n_columns)
     means = model.mean_counts_[model._modelled]
@@ -79,7 +79,7 @@ def _structure(model: "OneHotHMMGLM") -> Structure:
         own_precision=model.ridge if model.self_ridge is None else model.self_ridge,
         shared_bias=model.bias == "shared",
         dale=known_signs(model.dale, n_neurons),
-        n_shared_covariates=n_covariates(model) if model.covariate_effect == "shared" else 0,
+        n_shared_covariates=COVARIATES.count(model) if model.covariate_effect == "shared" else 0,
         shared_kernel=model.kernel == "shared",
         smoothness=model.smoothness,
     )

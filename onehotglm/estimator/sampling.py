@@ -8,8 +8,7 @@ import numpy as np
 import xarray as xr
 
 from onehotglm.errors import InvalidInputError
-from onehotglm.estimator.covariates import covariates_along, n_covariates
-from onehotglm.estimator.transition_inputs import inputs_along
+from onehotglm.estimator.exogenous import COVARIATES, TRANSITION_INPUTS
 from onehotglm.kernels.rollout import rollout, sample_driven_states
 from onehotglm.random_state import RandomState, jax_key, numpy_generator
 
@@ -27,8 +26,8 @@ def sample(
 ) -> xr.Dataset:
     """Compute what `FittedModel.sample` returns."""
     bins = _bins(model, n_time_bins, n_sessions)
-    columns, n_columns = covariates_along(model, covariates, bins), n_covariates(model)
-    inputs = inputs_along(model, transition_inputs, bins)
+    columns, n_columns = COVARIATES.along(model, covariates, bins), COVARIATES.count(model)
+    inputs = TRANSITION_INPUTS.along(model, transition_inputs, bins)
     with model._precision():
         params = model._params()
         key, states = jax_key(numpy_generator(random_state)), None

@@ -12,10 +12,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from onehotglm.errors import InvalidInputError
 from onehotglm.estimator import outputs
-from onehotglm.estimator.covariates import bin_of_covariates, inner_weights
+from onehotglm.estimator.exogenous import COVARIATES, TRANSITION_INPUTS
 from onehotglm.estimator.fitted import FittedModel
 from onehotglm.estimator.onehot_hmm_glm import OneHotHMMGLM
-from onehotglm.estimator.transition_inputs import bin_of_inputs, inner_input_weights
 from onehotglm.inference import online
 from onehotglm.inference.online import Decoded, Floats, OnlineState
 from onehotglm.model.params import from_weights
@@ -112,21 +111,24 @@ class StateDecoder:
                 jnp.asarray(model.mean_counts_, float),
                 self.horizon,
             )
-            weights = inner_input_weights(model)
-            self._drive = None if weights is None else np.asarray(weights, float)
-            weights = inner_weights(model)
-            self._effects = None if weights is None else np.asarray(weights, float)
+        self._drive = TRANSITION_INPUTS.inner_weights(model)
+        self._effects = COVARIATES.inner_weights(model)
         self.reset()
         # Compiles: the first bin will not wait.
         nothing = np.full(model.bias_.shape[1], np.nan)
-        self.step(nothing, model.transition_input_mean_, model.covariate_mean_)
+        self.step(
+            nothing,
+            covariates=model.covariate_mean_,
+            transition_inputs=model.transition_input_mean_,
+        )
         self.reset()
 
     def step(
         self,
         counts: ArrayLike,
-        transition_inputs: ArrayLike | None = None,
+        *,
         covariates: ArrayLike | None = None,
+        transition_inputs: ArrayLike | None = None,
     ) -> Decoded:
         """Take in the counts of one bin.
 
@@ -134,11 +136,11 @@ class StateDecoder:
         ----------
         counts : array, shape (neuron,)
             Spikes per neuron in this bin, in the order of the fit; NaN where missing.
-        transition_inputs : array, shape (input,), optional
+        covariates : array, shape (covariate,), optional
             Of this bin, for a model that was fitted with such.  What is foretold is if they
             stay as they are.
-        covariates : array, shape (covariate,), optional
-            The same of covariates.
+        transition_inputs : array, shape (input,), optional
+            The same of inputs that drive transitions.
 
         Returns
         -------
@@ -154,9 +156,9 @@ class StateDecoder:
             not those of the fit.
         """
         counts = _checked(counts, self._model.stand_in.shape)
-        inputs = bin_of_inputs(self.model, transition_inputs)
+        inputs = TRANSITION_INPUTS.in_bin(self.model, transition_inputs)
         drive = None if inputs is None or self._drive is None else self._drive @ inputs
-        columns = bin_of_covariates(self.model, covariates)
+        columns = COVARIATES.in_bin(self.model, covariates)
         shift = None if columns is None or self._effects is None else self._effects @ columns
         with jax.enable_x64(True):
             state, results = online.step(

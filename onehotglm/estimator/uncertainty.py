@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 
 from onehotglm.errors import InvalidInputError
+from onehotglm.estimator.exogenous import COVARIATES
 from onehotglm.estimator.learned_prior import prior_of
 from onehotglm.estimator.outputs import TYPES
 from onehotglm.estimator.packing import Packed
@@ -181,8 +182,7 @@ def _label(model: "OneHotHMMGLM", variables: Variables) -> xr.Dataset:
         "post": neurons[model._modelled],
         "pre": neurons,
     }
-    if model.covariate_names_ is not None:
-        coords["covariate"] = np.asarray(model.covariate_names_)
+    coords |= COVARIATES.coords(model)
     if "connection_type_proba" in variables:
         coords["type"] = np.array(TYPES)
     dataset = xr.Dataset(variables, coords)

@@ -10,9 +10,8 @@ import pandas as pd
 from sklearn.base import clone
 
 from onehotglm.errors import InvalidInputError
-from onehotglm.estimator.covariates import COVARIATES
+from onehotglm.estimator.exogenous import COVARIATES, TRANSITION_INPUTS
 from onehotglm.estimator.per_bin import labelled
-from onehotglm.estimator.transition_inputs import TRANSITION_INPUTS
 from onehotglm.estimator.validate import as_spikes
 from onehotglm.evaluation.criteria import RULES, choices, cross_validated
 from onehotglm.evaluation.fold_fits import Outcome, Plan, run_fits
@@ -210,7 +209,7 @@ def select_n_states(
             f"n_states={candidates[-1]}, but a fold has {n_bins} time bins to train on; expected "
             "fewer states than bins"
         )
-    given = ((covariates, COVARIATES), (transition_inputs, TRANSITION_INPUTS))
+    given = ((covariates, COVARIATES.kind), (transition_inputs, TRANSITION_INPUTS.kind))
     beside = {
         kind.argument: labelled(data, spikes, kind) for data, kind in given if data is not None
     }

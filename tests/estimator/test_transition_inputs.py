@@ -321,6 +321,8 @@ def test_parameters_and_inputs_of_a_simulation_go_together(model, fitted):
 
 
 def test_ridge_is_checked(spikes, inputs):
+    with pytest.raises(InvalidInputError, match=r"leave transition_ridge at 1\.0"):
+        OneHotHMMGLM(**OPTIONS, transition_ridge=2.0).fit(spikes)
     with pytest.raises(InvalidInputError, match="transition_ridge=-1"):
         OneHotHMMGLM(**OPTIONS, transition_ridge=-1).fit(spikes, transition_inputs=inputs)
 
@@ -331,7 +333,8 @@ def test_decoder_on_line_is_the_causal_posterior(spikes, inputs, model):
     first = {"transition_inputs": inputs[:1, :40]}
     offline = model.predict_proba(spikes[:1, :40], causal=True, **first).values[0]
     found = [
-        decoder.step(*now) for now in zip(spikes[0, :40].values, inputs[0, :40].values, strict=True)
+        decoder.step(counts, transition_inputs=now)
+        for counts, now in zip(spikes[0, :40].values, inputs[0, :40].values, strict=True)
     ]
     np.testing.assert_allclose([now.posterior for now in found], offline, atol=1e-9)
     log_likelihood = model.log_likelihood(spikes[:1, :40], **first).item()
@@ -346,4 +349,4 @@ def test_decoder_on_line_is_the_causal_posterior(spikes, inputs, model):
     assert found[-1].change_proba == pytest.approx(expected, rel=1e-5)
     for wrong in (None, [1.0], [1.0, np.nan]):
         with pytest.raises(InvalidInputError, match=r"fitted with \(speed, light\)"):
-            decoder.step(spikes[0, 0], wrong)
+            decoder.step(spikes[0, 0], transition_inputs=wrong)
