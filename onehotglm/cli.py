@@ -403,6 +403,5 @@ def _say_results(content: Any, folder: Path) -> None:
     if content.recovery is not None:
         click.echo(f"true parameters: {content.true_score:.3f} bits per spike")
         click.echo("\nComparison with the truth")
-        measures = content.recovery.set_index("name").T.rename_axis(columns=None)
-        click.echo(measures.round(3).to_string(na_rep="-"))
+        click.echo(content.recovery.round(3).to_string(na_rep="-"))
     click.echo(f"\nopen {folder / 'report.html'}")

@@ -272,7 +272,7 @@ def states_frame(decoded: xr.Dataset, held_out: Iterable[Any] = ()) -> pd.DataFr
 def compare_with_truth(
     fits: Sequence[FittedPrior], truth: xr.Dataset, spikes: xr.DataArray
 ) -> pd.DataFrame:
-    """Measures of recovery, a row per fit that has as many states as the truth.
+    """Measures of recovery, a column per fit that has as many states as the truth.
 
     Parameters
     ----------
@@ -284,16 +284,17 @@ def compare_with_truth(
     Returns
     -------
     DataFrame
-        Columns of `onehotglm.recovery`, after the fit's `name`.
+        A row per measure of `onehotglm.recovery`, a column per fit.
     """
     from onehotglm.evaluation import recovery
 
-    rows = []
-    for fit in fits:
-        if fit.model.n_states == truth.sizes["state"]:
-            states = fit.model.predict_states(spikes)
-            rows.append({"name": fit.name, **recovery(fit.model, truth, states)})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(
+        {
+            fit.name: recovery(fit.model, truth, fit.model.predict_states(spikes))
+            for fit in fits
+            if fit.model.n_states == truth.sizes["state"]
+        }
+    )
 
 
 def in_labels_of(states: xr.DataArray, truth: xr.Dataset) -> xr.Dataset:

@@ -92,7 +92,7 @@ class ReportContent:
     truth : Dataset, optional
         The simulation, its states in the labels of the fit.
     recovery : DataFrame, optional
-        Measures against the truth, a row per prior.
+        Measures against the truth (rows), a column per prior.
     window : tuple, optional
         Session, start and stop (s) of the raster; default: 30 s with many
         changes of state.

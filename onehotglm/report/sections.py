@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,9 @@ import pandas as pd
 import xarray as xr
 
 from onehotglm import plots
+from onehotglm.estimator.onehot_hmm_glm import OneHotHMMGLM
 from onehotglm.estimator.scoring import score_unit
+from onehotglm.estimator.settings import RUN_ONLY
 from onehotglm.plots.style import new_panels, styled
 from onehotglm.plots.timeline import bin_size_of, observed_bins
 from onehotglm.report.content import ReportContent, ReportFigure, ReportSection, ReportTable
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
 _WINDOW = 30.0
 _TOP_CONNECTIONS = 15
+# Parameters that a reader looks for, even where nobody chose them.
+_ALWAYS_SHOWN = ("n_states", "prior", "link", "observation", "basis", "n_lags", "method")
 _TYPE_NAMES = ("inhibitory", "absent", "excitatory")
 
 
@@ -64,7 +69,7 @@ def _fitted_section(content: ReportContent) -> ReportSection | None:
     if content.spikes is not None:
         facts |= _data_facts(content.spikes, _unit(content) == "sample")
     if content.fit is not None:
-        facts["Model"] = ", ".join(f"{k}={v!r}" for k, v in _parameters(content.fit).items())
+        facts |= _fit_facts(content.fit)
     return ReportSection("What was fitted", facts=facts) if facts else None
 
 
@@ -99,15 +104,28 @@ def _duration(present: np.ndarray, bin_size: float) -> str:
     return f"{seconds:.3g} s in all" if seconds < 600 else f"{seconds / 60:.3g} min in all"
 
 
-def _parameters(fit: xr.Dataset) -> dict[str, Any]:
-    shown = {"n_states": fit.sizes["state"]} if "state" in fit.sizes else {}
-    simple = (str, int, float, bool, np.number, np.bool_)
-    skipped = {"bin_size"}
-    return shown | {
+def _fit_facts(fit: xr.Dataset) -> dict[str, str]:
+    """Say what was asked of a fit, and how it ended."""
+    defaults = {name: x.default for name, x in signature(OneHotHMMGLM).parameters.items()}
+    given = {"n_states": fit.sizes["state"]} if "state" in fit.sizes else {}
+    given |= {
         name: value.item() if isinstance(value, np.generic) else value
         for name, value in fit.attrs.items()
-        if isinstance(value, simple) and name not in skipped and not name.startswith("_")
+        if name in defaults and name not in ("bin_size", *RUN_ONLY)
     }
+    shown = {
+        name: value
+        for name, value in given.items()
+        if name in _ALWAYS_SHOWN or not np.array_equal(value, defaults[name])
+    }
+    text = ", ".join(f"{name}={value!r}" for name, value in shown.items())
+    facts = {"Model": f"{text}; other parameters as by default"}
+    if "stop_reason" in fit.attrs:
+        facts["Fit"] = (
+            f"stopped after {fit.attrs['n_iter']} iterations: {fit.attrs['stop_reason']}; "
+            f"{fit.attrs['n_parameters']:,.0f} effective parameters"
+        )
+    return facts
 
 
 def _prediction_section(content: ReportContent) -> ReportSection | None:
@@ -304,7 +322,11 @@ def _strongest_connections(fit: xr.Dataset) -> pd.DataFrame:
 
 
 def _truth_section(content: ReportContent) -> ReportSection | None:
-    tables = [] if content.recovery is None else [ReportTable(content.recovery)]
+    tables = []
+    if content.recovery is not None:
+        measures = content.recovery.rename_axis("measure").reset_index()
+        measures["measure"] = measures["measure"].str.replace("_", " ")
+        tables.append(ReportTable(measures))
     figures = []
     if content.fit is not None and content.truth is not None and _comparable(content):
         caption = (

@@ -71,7 +71,7 @@ def content(make_recording):
         scores=pd.DataFrame({"name": names, "bits_per_spike": [0.148, 0.141]}),
         true_score=0.15,
         truth=truth,
-        recovery=pd.DataFrame({"prior": names, "state accuracy": [0.98, np.nan]}),
+        recovery=pd.DataFrame([[0.98, np.nan]], ["state_accuracy"], names),
         warnings=["Unit 3 is silent."],
         extra_sections=[ReportSection("Other brains", html="<p id='mine'>trusted</p>")],
         citation="@software{onehotglm}",
