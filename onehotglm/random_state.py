@@ -72,6 +72,37 @@ def jax_key(rng: np.random.Generator) -> PRNGKeyArray:
     return jax.random.wrap_key_data(jnp.asarray(words), impl="threefry2x32")
 
 
+def as_key(random_state: RandomState) -> PRNGKeyArray:
+    """Typed key from any kind of random state.
+
+    Parameters
+    ----------
+    random_state : int, key, numpy Generator or RandomState, or None
+        An int gives ``jax.random.key`` of it, a typed key itself; all others as in
+        `numpy_generator`.
+
+    Returns
+    -------
+    PRNG key
+
+    Raises
+    ------
+    InvalidInputError
+        If `random_state` is none of these.
+
+    Examples
+    --------
+    >>> bool(as_key(3) == as_key(jax.random.key(3)) == jax.random.key(3))
+    True
+    """
+    if isinstance(random_state, jax.Array) and _is_typed(random_state) and _is_key(random_state):
+        return random_state
+    rng = numpy_generator(random_state)
+    if isinstance(random_state, int | np.integer):
+        return jax.random.key(int(random_state))
+    return jax_key(rng)
+
+
 def spawn(rng: np.random.Generator, n_streams: int) -> list[np.random.Generator]:
     """Independent generators, one per purpose.
 

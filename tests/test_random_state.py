@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from onehotglm.errors import InvalidInputError
-from onehotglm.random_state import jax_key, numpy_generator, spawn
+from onehotglm.random_state import as_key, jax_key, numpy_generator, spawn
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,14 @@ from onehotglm.random_state import jax_key, numpy_generator, spawn
 def test_the_same_seed_gives_the_same_stream(make):
     first, second = (numpy_generator(make()).integers(2**60) for _ in range(2))
     assert first == second
+    keys = [jax.random.key_data(as_key(make())) for _ in range(2)]
+    np.testing.assert_array_equal(*keys)
+
+
+def test_a_key_is_that_of_its_seed():
+    assert as_key(np.int64(3)) == as_key(3) == jax.random.key(3) != as_key(4)
+    assert as_key(jax.random.key(3, impl="rbg")) == jax.random.key(3, impl="rbg")
+    assert as_key(None) != as_key(None)
 
 
 def test_typed_and_legacy_keys_agree():
@@ -48,11 +56,13 @@ def test_streams_are_independent():
 @pytest.mark.parametrize(
     "bad", [-1, 1.5, True, "0", np.zeros(2), np.zeros((3, 2), np.uint32), [1, 2]]
 )
-def test_what_is_not_a_seed(bad):
+@pytest.mark.parametrize("convert", [numpy_generator, as_key])
+def test_what_is_not_a_seed(convert, bad):
     with pytest.raises(InvalidInputError, match="is not a seed; pass a non-negative int"):
-        numpy_generator(bad)
+        convert(bad)
 
 
-def test_a_batch_of_keys_is_not_a_seed():
+@pytest.mark.parametrize("convert", [numpy_generator, as_key])
+def test_a_batch_of_keys_is_not_a_seed(convert):
     with pytest.raises(InvalidInputError, match="is not a seed"):
-        numpy_generator(jax.random.split(jax.random.key(0), 3))
+        convert(jax.random.split(jax.random.key(0), 3))

@@ -23,7 +23,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from onehotglm.errors import InvalidInputError
 from onehotglm.networks.base import check_spikes
-from onehotglm.networks.keys import as_key
+from onehotglm.random_state import as_key
 
 Predictor = Callable[[Float[Array, "time neuron"]], Float[Array, "time neuron"]]
 

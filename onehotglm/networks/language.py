@@ -6,7 +6,7 @@ carries a state, for writing.
 """
 
 from abc import abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import equinox as eqx
@@ -16,9 +16,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from onehotglm.errors import InvalidInputError
-from onehotglm.networks.keys import as_key
+from onehotglm.networks.shared_batch import SharedBatch
 from onehotglm.networks.text import Text
-from onehotglm.networks.training import DEVICE_AXIS, Metrics
+from onehotglm.networks.training import Metrics
+from onehotglm.random_state import as_key
 
 
 class LanguageModel(eqx.Module):
@@ -81,7 +82,7 @@ def _cross_entropy_sum(
 
 
 @dataclass(frozen=True)
-class TextObjective:
+class TextObjective(SharedBatch):
     """Cross-entropy of random windows of a text; an objective of `training.train`.
 
     Its data are the three arrays of a `Text`.
@@ -100,12 +101,6 @@ class TextObjective:
     batch_size: int
     shared: bool = False
 
-    def share(self, n_devices: int) -> "TextObjective | None":
-        """Take one device's part of the batch; None if it cannot be divided evenly."""
-        if self.batch_size % n_devices:
-            return None
-        return replace(self, batch_size=self.batch_size // n_devices, shared=True)
-
     def __call__(
         self,
         model: LanguageModel,
@@ -115,9 +110,7 @@ class TextObjective:
         starts: Int[Array, " start"],
     ) -> tuple[Array, Metrics]:
         """Loss of one batch of windows."""
-        if self.shared:
-            key = jax.random.fold_in(key, jax.lax.axis_index(DEVICE_AXIS))
-        start = jax.random.choice(key, starts, (self.batch_size,))
+        start = jax.random.choice(self.key_of_device(key), starts, (self.batch_size,))
         places = start[:, None] + jnp.arange(self.window + 1)
         places = jnp.minimum(places, len(tokens) - 1)
         inside = start[:, None] + jnp.arange(self.window + 1) < len(tokens)

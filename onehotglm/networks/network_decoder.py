@@ -14,7 +14,6 @@ from onehotglm.estimator.scoring import mean_rates, modelled
 from onehotglm.kernels.emissions import LINKS
 from onehotglm.networks.base import Decoder, check_spikes
 from onehotglm.networks.effective_connectivity import check_lags, effective_connectivity
-from onehotglm.networks.keys import as_key
 from onehotglm.networks.layers import count_parameters
 from onehotglm.networks.spike_predictor import (
     RatesInHz,
@@ -30,6 +29,7 @@ from onehotglm.networks.training import (
     start_training,
     train,
 )
+from onehotglm.random_state import as_key
 
 
 class NetworkDecoder(Decoder):

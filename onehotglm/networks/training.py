@@ -22,7 +22,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 from jaxtyping import Array, PRNGKeyArray
 
 from onehotglm.errors import DataFileError, InvalidInputError
-from onehotglm.networks.keys import as_key
+from onehotglm.networks.shared_batch import DEVICE_AXIS
+from onehotglm.random_state import as_key
 
 Metrics = dict[str, Array]
 
@@ -36,14 +37,12 @@ An objective is a static argument of the compiled program: it must be hashable a
 to another one that does the same (a frozen dataclass or a module-level function).
 
 It may have a method ``share(n_devices)`` that returns an objective for one device's part
-of the batch.  Then all devices of the default backend work on every step; each finds its
-number with ``jax.lax.axis_index(DEVICE_AXIS)``, and their losses, metrics and gradients
-are averaged.  One CPU is one device, and a device works through small matrix products on
-one core: with ``JAX_NUM_CPU_DEVICES=2`` in the environment, two cores share the batch.
+of the batch, as `onehotglm.networks.shared_batch.SharedBatch` has.  Then all devices of
+the default backend work on every step; each finds its number with
+``jax.lax.axis_index(DEVICE_AXIS)``, and their losses, metrics and gradients are averaged.
+One CPU is one device, and a device works through small matrix products on one core: with
+``JAX_NUM_CPU_DEVICES=2`` in the environment, two cores share the batch.
 """
-
-DEVICE_AXIS = "device"
-"""Name of the axis over devices that share a batch."""
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ from onehotglm.errors import InvalidInputError
 from onehotglm.networks.astrosnn.population import AstroPopulation, make_population
 from onehotglm.networks.astrosnn.unit import AMSU, AMSUState
 from onehotglm.networks.base import Generator
-from onehotglm.networks.keys import as_key
-from onehotglm.random_state import numpy_generator
+from onehotglm.random_state import as_key, numpy_generator
 
 N_PILOT_BINS = 1000
 PILOT_SESSIONS = 4

@@ -4,6 +4,7 @@ It is a layer of `onehotglm.networks.rnn.network.RNN`, so that everything that t
 and judges recurrent networks on memory tasks takes it.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import equinox as eqx
@@ -17,6 +18,7 @@ from onehotglm.networks.astrosnn.unit import (
     CALCIUM_TIMESCALES,
     MEMBRANE_TIMESCALES,
     AMSUState,
+    inverse_softplus,
     make_amsu,
 )
 from onehotglm.networks.rnn.cell import Dynamics, State
@@ -210,22 +212,19 @@ def make_astro_population(
     assert glia is not None
     connected = rng.random(units.weights.shape) < density
     amount = contact * np.log1p(np.exp(np.asarray(glia.contact)))
-    changes = (
-        np.where(connected, units.weights / density**0.5, 0),
-        np.log(np.expm1(amount)),
-        contact * np.asarray(glia.set_point),
-        strength * np.asarray(glia.strength),
-        np.full(n_neurons, coupling),
-    )
 
-    def changed(units: AMSU) -> tuple:
-        glia = units.astrocyte
-        assert glia is not None
-        return (units.weights, glia.contact, glia.set_point, glia.strength, glia.coupling)
+    def put(values: np.ndarray) -> Array:
+        return jnp.asarray(values, jnp.float32)
 
-    return AstroPopulation(
-        eqx.tree_at(changed, units, tuple(jnp.asarray(a, jnp.float32) for a in changes))
+    chosen = replace(
+        glia,
+        contact=put(inverse_softplus(amount)),
+        set_point=contact * glia.set_point,
+        strength=strength * glia.strength,
+        coupling=put(np.full(n_neurons, coupling)),
     )
+    weights = put(np.where(connected, units.weights / density**0.5, 0))
+    return AstroPopulation(replace(units, weights=weights, astrocyte=chosen))
 
 
 def make_population(

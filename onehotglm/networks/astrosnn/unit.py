@@ -29,6 +29,7 @@ from jaxtyping import Array, Float
 
 from onehotglm.errors import InvalidInputError
 from onehotglm.networks.astrosnn.surrogate import check_surrogate, spike
+from onehotglm.networks.linear_recurrence import linear_recurrence
 
 CALCIUM_TIMESCALES = (20.0, 200.0)
 MEMBRANE_TIMESCALES = (2.0, 10.0)
@@ -279,35 +280,6 @@ class AMSU(eqx.Module):
         return AMSUTrace(spikes, membrane, calcium, glia, threshold)
 
 
-def linear_recurrence(
-    decay: Float[Array, " neuron"],
-    inputs: Float[Array, "time batch neuron"],
-    start: Float[Array, "batch neuron"],
-) -> Float[Array, "time batch neuron"]:
-    """Solve ``y_t = decay y_{t-1} + inputs_t`` for all bins by an associative scan.
-
-    Parameters
-    ----------
-    decay : array, shape (neuron,)
-        Constant in time.
-    inputs : array, shape (time, batch, neuron)
-        What is added in each bin.
-    start : array, shape (batch, neuron)
-        y before the first bin.
-
-    Returns
-    -------
-    array, shape (time, batch, neuron)
-    """
-
-    def join(early: tuple[Array, Array], late: tuple[Array, Array]) -> tuple[Array, Array]:
-        return early[0] * late[0], late[0] * early[1] + late[1]
-
-    factors = jnp.broadcast_to(decay, (len(inputs), 1, len(decay)))
-    first = inputs.at[0].add(decay * start)
-    return jax.lax.associative_scan(join, (factors, first))[1]
-
-
 def make_amsu(
     n_inputs: int,
     n_neurons: int,
@@ -374,9 +346,9 @@ def make_amsu(
     membrane = decay_of(membrane_timescales)
     glia = None
     if astrocyte:
-        contact = np.log(np.expm1(rng.uniform(0.5, 1.5, (n_neurons, n_inputs)) * 2 / n_inputs))
+        contact = rng.uniform(0.5, 1.5, (n_neurons, n_inputs)) * 2 / n_inputs
         glia = Astrocyte(
-            contact=put(contact, n_neurons, n_inputs),
+            contact=put(inverse_softplus(contact), n_neurons, n_inputs),
             decay=put(decay_of(calcium_timescales), n_neurons),
             strength=put(rng.uniform(-0.5, 0.5, n_neurons), n_neurons),
             set_point=put(0.5, n_neurons),
@@ -385,7 +357,7 @@ def make_amsu(
     return AMSU(
         put(weights, n_neurons, n_inputs),
         put(0.0, n_neurons),
-        put(np.log(np.expm1(1.0)), n_neurons),
+        put(inverse_softplus(1.0), n_neurons),
         put(membrane, n_neurons),
         glia,
         reset,
@@ -399,3 +371,8 @@ def _check_timescales(name: str, timescales: tuple[float, float]) -> None:
         raise InvalidInputError(
             f"{name}={timescales}, expected (shortest, longest) in bins, the shortest above 1"
         )
+
+
+def inverse_softplus(values: np.ndarray | float) -> np.ndarray:
+    """Find x with ``log(1 + exp(x)) = values``, which are above 0."""
+    return values + np.log(-np.expm1(-np.asarray(values)))

@@ -12,10 +12,9 @@ from onehotglm.networks.base import Generator
 from onehotglm.networks.bdh.core import BDHCore
 from onehotglm.networks.bdh.graph import neuron_graph
 from onehotglm.networks.bdh.model import BDH, make_bdh
-from onehotglm.networks.keys import as_key
 from onehotglm.networks.layers import layer_norm
 from onehotglm.networks.text import running_text
-from onehotglm.random_state import numpy_generator
+from onehotglm.random_state import as_key, numpy_generator
 
 FEEDBACK = ("spikes", "activity")
 N_PILOT_TOKENS = 200

@@ -9,15 +9,15 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from onehotglm.errors import InvalidInputError
-from onehotglm.networks.keys import as_key
 from onehotglm.networks.rnn.network import RNN
-from onehotglm.networks.rnn.recurrence import run_all, run_to_end
+from onehotglm.networks.rnn.recurrence import run_all
 from onehotglm.networks.rnn.tasks import (
     MIN_SPAN,
     check_task,
     draw_batch,
     labels_along,
 )
+from onehotglm.random_state import as_key
 
 
 class Activity(NamedTuple):
@@ -128,14 +128,11 @@ def _right_at_end(
     batch_size: int,
     n_batches: int,
 ) -> Float[Array, "batch head span"]:
-    dynamics = network.dynamics()
-
     def one(key: PRNGKeyArray) -> Array:
         for_batch, for_state = jax.random.split(key)
         batch = draw_batch(for_batch, task, span, max_span=max_span, batch_size=batch_size)
-        states = network.initial_state(for_state, batch_size)
-        states = run_to_end(dynamics, states, batch.inputs, batch.start)
-        answers = network.logits(states[-1][0]).argmax(axis=-1)
+        activity = network.activity_at_end(for_state, batch.inputs, batch.start)
+        answers = network.logits(activity).argmax(axis=-1)
         return (answers.T[:, None] == batch.labels[None]).mean(axis=-1)
 
     return jax.lax.map(one, jax.random.split(key, n_batches))

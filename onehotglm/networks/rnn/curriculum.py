@@ -13,7 +13,7 @@ the softmax's gradient leaves the sum of a head's two rows alone, and that sum i
 same in the stored networks at N = 2, 6 and 10.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
@@ -26,10 +26,9 @@ from onehotglm.errors import InvalidInputError
 from onehotglm.networks.rnn.accuracy import room_for
 from onehotglm.networks.rnn.cell import LeakyCell
 from onehotglm.networks.rnn.network import RNN, make_rnn
-from onehotglm.networks.rnn.recurrence import run_to_end
 from onehotglm.networks.rnn.tasks import MIN_SPAN, check_task, draw_batch
+from onehotglm.networks.shared_batch import DEVICE_AXIS, SharedBatch
 from onehotglm.networks.training import (
-    DEVICE_AXIS,
     Metrics,
     Optimiser,
     TrainingState,
@@ -44,7 +43,7 @@ PUBLISHED_OPTIMISER = Optimiser("sgd", learning_rate=0.05, momentum=0.1, clip_no
 
 
 @dataclass(frozen=True)
-class TaskObjective:
+class TaskObjective(SharedBatch):
     """Cross-entropy at the last bin, summed over the heads that are asked.
 
     Parameters
@@ -71,12 +70,6 @@ class TaskObjective:
     readout_only: bool = False
     shared: bool = False
 
-    def share(self, n_devices: int) -> "TaskObjective | None":
-        """Take one device's part of the batch; None if it cannot be divided evenly."""
-        if self.batch_size % n_devices:
-            return None
-        return replace(self, batch_size=self.batch_size // n_devices, shared=True)
-
     def __call__(
         self,
         network: RNN,
@@ -86,21 +79,18 @@ class TaskObjective:
     ) -> tuple[Array, Metrics]:
         """Loss and accuracy of every head on fresh sequences."""
         for_batch, for_state = jax.random.split(key)
-        part = None
-        if self.shared:
-            part = jax.lax.axis_index(DEVICE_AXIS)
-            for_state = jax.random.fold_in(for_state, part)
         batch = draw_batch(
             for_batch,
             self.task,
             span,
             max_span=self.max_span,
             batch_size=self.batch_size,
-            part=part,
+            part=jax.lax.axis_index(DEVICE_AXIS) if self.shared else None,
         )
-        states = network.initial_state(for_state, self.batch_size)
-        states = run_to_end(network.dynamics(), states, batch.inputs, batch.start)
-        activity = jax.lax.stop_gradient(states[-1][0]) if self.readout_only else states[-1][0]
+        for_state = self.key_of_device(for_state)
+        activity = network.activity_at_end(for_state, batch.inputs, batch.start)
+        if self.readout_only:
+            activity = jax.lax.stop_gradient(activity)
         log_proba = jax.nn.log_softmax(network.logits(activity), axis=-1)
         labels = self._labels_of_heads(batch.labels, span, network.n_heads).T
         loss = -jnp.take_along_axis(log_proba, labels[..., None], axis=-1)[..., 0].mean(axis=0)

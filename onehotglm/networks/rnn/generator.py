@@ -9,10 +9,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from onehotglm.errors import InvalidInputError
 from onehotglm.networks.base import Generator
-from onehotglm.networks.keys import as_key
 from onehotglm.networks.rnn.accuracy import drive_randomly
 from onehotglm.networks.rnn.cell import LeakyCell, LeakyDynamics
 from onehotglm.networks.rnn.network import RNN, make_rnn
+from onehotglm.random_state import as_key
 
 FEEDBACK = ("spikes", "activity")
 N_PILOT_BINS = 1000

@@ -10,11 +10,11 @@ import xarray as xr
 from jaxtyping import PRNGKeyArray
 
 from onehotglm.errors import InvalidInputError
-from onehotglm.networks.keys import as_key
 from onehotglm.networks.rnn.accuracy import accuracy_at_end
 from onehotglm.networks.rnn.cell import LeakyCell
 from onehotglm.networks.rnn.network import RNN
 from onehotglm.networks.rnn.tasks import MIN_SPAN
+from onehotglm.random_state import as_key
 
 PERTURBED = ("weights", "tau")
 

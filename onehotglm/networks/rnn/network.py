@@ -3,13 +3,13 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from onehotglm.errors import InvalidInputError
-from onehotglm.networks.keys import as_key
 from onehotglm.networks.rnn.cell import Layer, LeakyCell, uniform
 from onehotglm.networks.rnn.gated import GatedCell
-from onehotglm.networks.rnn.recurrence import StackDynamics, StackState
+from onehotglm.networks.rnn.recurrence import StackDynamics, StackState, run_to_end
+from onehotglm.random_state import as_key
 
 CELLS = ("leaky", "gru", "lstm")
 LEAKS = ("inside", "outside")
@@ -60,6 +60,30 @@ class RNN(eqx.Module):
             layer.initial_state(key, batch_size)
             for layer, key in zip(self.layers, keys, strict=True)
         )
+
+    def activity_at_end(
+        self,
+        key: PRNGKeyArray,
+        inputs: Float[Array, "time batch input"],
+        start: Int[Array, ""],
+    ) -> Float[Array, "batch neuron"]:
+        """Activity of the top layer after the last bin of sequences.
+
+        Parameters
+        ----------
+        key : key
+            Source of the initial activity.
+        inputs : array, shape (time, batch, input)
+            Input of every bin.
+        start : int array, shape ()
+            Bin in which time begins, as in `run_to_end`.
+
+        Returns
+        -------
+        array, shape (batch, neuron)
+        """
+        states = self.initial_state(key, inputs.shape[1])
+        return run_to_end(self.dynamics(), states, inputs, start)[-1][0]
 
     def logits(self, activity: Float[Array, "... neuron"]) -> Float[Array, "... head class"]:
         """Each head's unnormalised log-probabilities of the two answers.

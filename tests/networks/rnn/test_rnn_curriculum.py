@@ -135,7 +135,8 @@ def test_devices_share_every_step():
         import jax, numpy as np
         from onehotglm.networks.rnn.curriculum import PUBLISHED_OPTIMISER, TaskObjective
         from onehotglm.networks.rnn.network import make_rnn
-        from onehotglm.networks.training import DEVICE_AXIS, run_steps, start_training
+        from onehotglm.networks.shared_batch import DEVICE_AXIS
+        from onehotglm.networks.training import run_steps, start_training
 
         assert len(jax.devices()) == 2
         whole = TaskObjective("parity", False, 8, 8)
