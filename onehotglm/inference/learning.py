@@ -128,7 +128,7 @@ def make_penalty(
     """
     n_states, n_neurons = weights.mean.shape[:2]
     structure = problem.structure
-    own = structure.own[..., None]
+    own, sign = structure.own[..., None], structure.sign
     free = np.broadcast_to(structure.free[..., None] & (own | present), weights.mean.shape)
     mean = np.where(free & ~own, weights.mean, 0.0)
     precision = np.where(own, structure.own_precision, weights.precision)
@@ -144,7 +144,7 @@ def make_penalty(
         jnp.asarray(columns(problem.bias_precision, precision, problem.covariate_precision), dtype),
         jnp.asarray(columns(True, free, True)),
         None if structure.tied is None else jnp.asarray(structure.tied),
-        None if structure.sign is None else jnp.asarray(_column_signs(problem, structure.sign)),
+        None if sign is None else column_signs(problem, np.where(structure.synapse, sign, 0)),
         None if structure.shared_kernel else _roughness(problem, n_states),
         _shared_kernel(problem, learn_kernels) if structure.shared_kernel else None,
     )
@@ -182,10 +182,11 @@ def _smoothness(problem: Problem) -> np.ndarray:
     return problem.structure.smoothness * differences @ differences.T
 
 
-def _column_signs(problem: Problem, sign: np.ndarray) -> np.ndarray:
-    """Signs (pre,) that bind the steps, as those of coefficients (post, column)."""
-    signs = np.repeat(np.where(problem.structure.synapse, sign, 0), problem.n_weights, axis=1)
-    return np.pad(signs, ((0, 0), (1, problem.n_covariates)))
+def column_signs(problem: Problem, signs: np.ndarray) -> Array:
+    """Signs of couplings (..., post, pre) as those of coefficients (..., post, column)."""
+    columns = np.repeat(signs, problem.n_weights, axis=-1)
+    around = [(0, 0)] * (signs.ndim - 1) + [(1, problem.n_covariates)]
+    return jnp.asarray(np.pad(columns, around))
 
 
 def ridge_penalty(problem: Problem, n_states: int) -> Penalty:

@@ -44,7 +44,7 @@ class Penalty(NamedTuple):
         False holds a coefficient at zero.
     tied : int array, shape (post, tied), or None
         Columns that are the same in all states; their prior counts once per state.
-    sign : int array, shape (post, column), or None
+    sign : int array, shape (post, column) or (state, post, column), or None
         1: not negative; -1: not positive; 0: any.
     roughness : array, shape (post or 1, column, column), or None
         Precision of a further prior around zero; not with a `kernel`.
@@ -56,7 +56,7 @@ class Penalty(NamedTuple):
     precision: Float[Array, "state post column"]
     free: Bool[Array, "state post column"]
     tied: Int[Array, "post tied"] | None = None
-    sign: Int[Array, "post column"] | None = None
+    sign: Int[Array, "*state post column"] | None = None
     roughness: Float[Array, "#post column column"] | None = None
     kernel: SharedKernel | None = None
 

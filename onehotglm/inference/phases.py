@@ -9,7 +9,8 @@ A phase is a run of EM under one penalty; where it ends decides what comes next:
 A round takes the data's evidence about every weight, updates the shared prior and its
 Gaussian penalty, and takes one EM step under the new penalty.  Within a round the penalised
 objective never falls; between rounds it is another objective.  With the one-hot prior the
-types are then fixed, absent connections held at zero, and the strengths settled.
+types are then fixed, absent connections held at zero, and the strengths settled.  Where an
+interrupt ends this while some strengths are of the wrong sign, these are held at zero, too.
 
 The state holds everything that later steps depend on, so a fit can go on from it.
 """
@@ -27,6 +28,7 @@ from onehotglm.inference.learning import (
     Evidence,
     Learned,
     Problem,
+    column_signs,
     evidence,
     laplace_weights,
     make_penalty,
@@ -211,6 +213,17 @@ def _allowed(state: EMState, penalty: Penalty) -> EMState:
     return em.init(state.accepted._replace(coefficients=coefficients))
 
 
+def _best(state: EMState, penalty: Penalty) -> EMState:
+    """Start anew from the best that the curvature says the penalty allows.
+
+    What it does not allow was part of every rate: the rest takes its place at once, or rates
+    may be so far off that no step from there helps.
+    """
+    accepted = state.accepted
+    best = allowed_optimum(state.curvature, penalty, accepted.coefficients)
+    return em.init(accepted._replace(coefficients=best))
+
+
 def _after_ridge(problem: Problem, learning: Learning) -> Learning:
     structure, state = problem.structure, learning.run.state
     if learning.target == "one-hot":
@@ -269,9 +282,9 @@ def _after_strengths(problem: Problem, learning: Learning) -> Learning:
     learning = learning._replace(reason=reason)
     if not wrong.any():
         return _end(problem, learning)
-    accepted = state.accepted
-    kept = jnp.asarray(np.where(wrong, 0, accepted.weights(problem.n_basis, problem.n_covariates)))
-    return _begin(learning, "held", em.init(accepted.with_weights(kept)), learning.penalty)
+    # After an interrupt, or rounds enough: what the curvature says is best with the right signs.
+    bound = learning.penalty._replace(sign=column_signs(problem, signs[..., 0]))
+    return _begin(learning, "held", _best(state, bound), learning.penalty)
 
 
 _NEXT: dict[str, Callable[[Problem, Learning], Learning]] = {
@@ -373,9 +386,5 @@ def _settle_strengths(problem: Problem, learning: Learning, allowed: np.ndarray)
     """
     weights = priors.slab_penalty(learning.prior, _signs(learning)[..., 0])
     penalty = make_penalty(problem, weights, allowed)
-    before = learning.run.state
-    # What is now absent was part of every rate: the rest takes its place at once.
-    best = allowed_optimum(before.curvature, penalty, before.accepted.coefficients)
-    state = em.init(before.accepted._replace(coefficients=best))
     learning = learning._replace(allowed=allowed, n_rounds=learning.n_rounds + 1)
-    return _begin(learning, "strengths", state, penalty)
+    return _begin(learning, "strengths", _best(learning.run.state, penalty), penalty)

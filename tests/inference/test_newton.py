@@ -179,6 +179,23 @@ def test_from_coefficients_that_are_not_allowed_to_the_best_that_are(tied):
     np.testing.assert_allclose(slope[penalty.free], 0, atol=1e-3)
 
 
+def test_signs_may_differ_between_states():
+    curvature, penalty, _ = make_problem(5)
+    sign = np.ones(SHAPE, int)
+    sign[1] = -1
+    signed = penalty._replace(sign=sign)
+    best = np.asarray(newton.allowed_optimum(curvature, signed, np.zeros(SHAPE)))
+    assert (best * sign >= 0).all()
+    assert (best[0] > 0).any()
+    assert (best[1] < 0).any()
+    slope = curvature.gradient - np.einsum("snpq,snq->snp", curvature.information, best)
+    slope -= penalty.precision * (best - penalty.mean)
+    inside = penalty.free & (best != 0)
+    np.testing.assert_allclose(slope[inside], 0, atol=1e-3)
+    # What is held at zero would leave its side.
+    assert (slope * sign)[penalty.free & (best == 0)].max() <= 1e-3
+
+
 def test_a_prior_against_roughness_adds_to_both():
     curvature, penalty, coefficients = make_problem(9)
     root = np.random.default_rng(9).normal(size=(N_COLUMNS, N_COLUMNS))
