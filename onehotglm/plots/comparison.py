@@ -20,6 +20,7 @@ from onehotglm.plots.style import (
     finish,
     new_axes,
     new_panels,
+    only_drawn,
     robust_limit,
     state_colors,
     styled,
@@ -139,10 +140,7 @@ def plot_readings(
         row, column = np.argwhere(axes == ax)[0]
         ax.set_xlabel("Presynaptic" if row * n_columns + column + n_columns >= len(panels) else "")
         ax.set_ylabel("Postsynaptic" if column == 0 else "")
-    for place, ax in np.ndenumerate(axes):
-        if not ax.axison:
-            axes[place] = None
-    return axes
+    return only_drawn(axes)
 
 
 @styled

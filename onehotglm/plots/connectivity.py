@@ -19,6 +19,7 @@ from onehotglm.plots.style import (
     neuron_ticks,
     new_axes,
     new_panels,
+    only_drawn,
     robust_limit,
     styled,
 )
@@ -163,10 +164,7 @@ def plot_connectivity(
         _draw_row(row, row_axes, places, _order_suffix(order))
     for ax in axes[-1]:
         ax.set_xlabel("Presynaptic")
-    for place, ax in np.ndenumerate(axes):
-        if not ax.axison:
-            axes[place] = None
-    return axes
+    return only_drawn(axes)
 
 
 # What is drawn of standard errors.

@@ -10,7 +10,7 @@ import xarray as xr
 
 from onehotglm.errors import InvalidInputError
 from onehotglm.plots.ordering import DEFAULT_UNITS
-from onehotglm.plots.style import MUTED, finish, new_panels, state_colors, styled
+from onehotglm.plots.style import MUTED, finish, new_panels, only_drawn, state_colors, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,9 +84,7 @@ def plot_kernels(
     figure.supxlabel(_lags(data)[1], fontsize=9)
     figure.supylabel(f"Coupling ({DEFAULT_UNITS})", fontsize=9)
     _legend(figure, axes[0, 0], kernels.sizes["state"], truth is not None)
-    for place in range(len(drawn), axes.size):
-        axes.flat[place] = None
-    return axes
+    return only_drawn(axes)
 
 
 def _kernels(data: xr.Dataset) -> xr.DataArray:

@@ -125,6 +125,11 @@ def new_panels(
     )
 
 
+def only_drawn(axes: np.ndarray) -> np.ndarray:
+    """Put None in place of Axes that are switched off."""
+    return np.array([[ax if ax.axison else None for ax in row] for row in axes], object)
+
+
 def finish(
     ax: Axes,
     *,
