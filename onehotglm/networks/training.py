@@ -6,8 +6,8 @@ is a plain loop over such calls that records, stops early, writes checkpoints an
 shows progress.
 """
 
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,18 +16,31 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 from jaxtyping import Array, PRNGKeyArray
 
-from onehotglm.errors import DataFileError, InvalidInputError
+from onehotglm.errors import ConvergenceWarning, DataFileError, InvalidInputError
+from onehotglm.networks.checks import check_sizes, read_npz
+from onehotglm.networks.optimiser import Optimiser
 from onehotglm.networks.shared_batch import DEVICE_AXIS
 from onehotglm.random_state import as_key
 
+__all__ = [
+    "EarlyStopping",
+    "Optimiser",
+    "TrainingRun",
+    "TrainingState",
+    "load_training",
+    "run_steps",
+    "save_training",
+    "start_training",
+    "train",
+]
+
 Metrics = dict[str, Array]
 
-OPTIMISERS = ("adam", "sgd")
+CONTENT = "a checkpoint"
 
 
 Objective = Callable[..., tuple[Array, Metrics]]
@@ -43,53 +56,6 @@ the default backend work on every step; each finds its number with
 One CPU is one device, and a device works through small matrix products on one core: with
 ``JAX_NUM_CPU_DEVICES=2`` in the environment, two cores share the batch.
 """
-
-
-@dataclass(frozen=True)
-class Optimiser:
-    """How parameters are updated.
-
-    Parameters
-    ----------
-    name : {"adam", "sgd"}
-        The rule.
-    learning_rate : float
-        Step size.
-    momentum : float
-        Nesterov momentum of ``"sgd"``.
-    clip_norm : float, optional
-        Gradients of a larger global norm are scaled down to it.
-    weight_decay : float
-        Decoupled shrinkage of all matrices, per step and unit of learning rate; biases
-        and timescales are left alone.
-    """
-
-    name: str = "adam"
-    learning_rate: float = 1e-3
-    momentum: float = 0.0
-    clip_norm: float | None = None
-    weight_decay: float = 0.0
-
-    def build(self) -> optax.GradientTransformation:
-        """Chain of optax transformations."""
-        if self.name not in OPTIMISERS:
-            raise InvalidInputError(
-                f"optimiser {self.name!r} is unknown; choose one of {', '.join(OPTIMISERS)}"
-            )
-        chain = []
-        if self.clip_norm is not None:
-            chain.append(optax.clip_by_global_norm(self.clip_norm))
-        if self.name == "adam":
-            chain.append(optax.scale_by_adam())
-        elif self.momentum:
-            chain.append(optax.trace(self.momentum, nesterov=True))
-        if self.weight_decay:
-            chain.append(optax.add_decayed_weights(self.weight_decay, mask=_matrices))
-        return optax.chain(*chain, optax.scale(-self.learning_rate))
-
-
-def _matrices(parameters: Any) -> Any:
-    return jax.tree.map(lambda parameter: parameter.ndim >= 2, parameters)
 
 
 class TrainingState(NamedTuple):
@@ -235,6 +201,9 @@ def train(
 ) -> TrainingRun:
     """Train until a rule stops it or the steps are used up.
 
+    A training whose loss is no longer finite is given up with a warning; what comes back,
+    and stays in the checkpoint, is the state before the call in which that happened.
+
     Parameters
     ----------
     state : TrainingState
@@ -242,33 +211,56 @@ def train(
     objective, optimiser, data
         As in `run_steps`.
     n_steps : int
-        At most so many more steps; a multiple of `steps_per_call` keeps it to one
-        compiled program.
+        At most so many more steps, 0 for none; a multiple of `steps_per_call` keeps it to
+        one compiled program.
     steps_per_call : int
         Steps between two looks at `stop`, two checkpoints, two moves of the bar.
     stop : callable, optional
         Gets the state and the metrics of the last call; a returned string stops the
         training and becomes the `stop_reason`.  `EarlyStopping` is one.
     checkpoint : path, optional
-        The state is written here after every call.
+        The state is written here before the first call and after every one.  To go on
+        after an interruption give the state that `load_training` reads from it.
     progress : bool
         Whether to show a progress bar.
 
     Returns
     -------
     TrainingRun
-        Final state, metrics of every step, and the reason of the end (``"n_steps"``
-        where no rule stopped it).
+        Final state, metrics of every step, and the reason of the end: ``"n_steps"``
+        where no rule stopped it, ``"loss not finite"``, or that of `stop`.
+
+    Raises
+    ------
+    InvalidInputError
+        If a number of steps is out of range, or the checkpoint is that of a longer
+        training, which would be lost.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the loss is no longer finite.
     """
     from tqdm import tqdm
 
+    if n_steps < 0:
+        raise InvalidInputError(f"n_steps={n_steps}, but it must be at least 0")
+    check_sizes(steps_per_call=steps_per_call)
+    if checkpoint is not None:
+        _check_no_loss(checkpoint, state)
+        save_training(checkpoint, state)  # what cannot be written is found out now
     recorded: list[dict[str, np.ndarray]] = []
     reason = None
     with tqdm(total=n_steps, unit="step", disable=not progress) as bar:
         for done in range(0, n_steps, steps_per_call):
             size = min(steps_per_call, n_steps - done)
-            state, metrics = run_steps(state, objective, optimiser, size, data)
+            following, metrics = run_steps(state, objective, optimiser, size, data)
             recorded.append({name: np.asarray(values) for name, values in metrics.items()})
+            if not np.isfinite(recorded[-1]["loss"]).all():
+                _warn_of_divergence(state, recorded[-1]["loss"], optimiser)
+                reason = "loss not finite"
+                break
+            state = following
             bar.set_postfix(loss=f"{recorded[-1]['loss'].mean():.4g}", refresh=False)
             bar.update(size)
             if checkpoint is not None:
@@ -276,8 +268,34 @@ def train(
             reason = stop(state, recorded[-1]) if stop is not None else None
             if reason is not None:
                 break
-    history = {name: np.concatenate([call[name] for call in recorded]) for name in recorded[0]}
+    names = recorded[0] if recorded else ()
+    history = {name: np.concatenate([call[name] for call in recorded]) for name in names}
     return TrainingRun(state, history, reason or "n_steps")
+
+
+def _warn_of_divergence(state: TrainingState, loss: np.ndarray, optimiser: Optimiser) -> None:
+    first = int(np.argmin(np.isfinite(loss)))
+    warnings.warn(
+        f"the loss is {loss[first]} after {int(state.n_steps) + first} steps; the training ends "
+        f"with the state after {int(state.n_steps)}. Lower the learning rate "
+        f"({optimiser.learning_rate:g}), set clip_norm, or look for values in the data that the "
+        "network does not know",
+        ConvergenceWarning,
+        stacklevel=3,
+    )
+
+
+def _check_no_loss(checkpoint: str | Path, state: TrainingState) -> None:
+    """Raise rather than overwrite a longer training with a shorter one."""
+    if not Path(checkpoint).is_file():
+        return
+    stored = read_npz(checkpoint, CONTENT).get(".n_steps", np.zeros(()))
+    if stored > state.n_steps:
+        raise InvalidInputError(
+            f"{checkpoint} holds a training of {stored} steps and would be overwritten by one that "
+            f"begins at {state.n_steps}; go on with load_training({str(checkpoint)!r}, state), or "
+            "choose another file"
+        )
 
 
 class EarlyStopping:
@@ -355,7 +373,9 @@ def load_training(path: str | Path, like: TrainingState) -> TrainingState:
     path : path
         Where from.
     like : TrainingState
-        A state of the same network and optimiser, for instance a fresh one.
+        A state of the same network and optimiser, for instance a fresh one.  Options of
+        the network that are no arrays (its number of levels, whether it resets) are
+        taken from it.
 
     Returns
     -------
@@ -366,19 +386,15 @@ def load_training(path: str | Path, like: TrainingState) -> TrainingState:
     DataFileError
         If the file cannot be read, or belongs to another network or optimiser.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            stored = dict(file)
-    except (OSError, ValueError) as error:
-        raise DataFileError(
-            f"{path} cannot be read as a checkpoint ({error}); check the path"
-        ) from error
+    stored = read_npz(path, CONTENT)
     expected = _named_leaves(like)
-    for name, leaf in expected.items():
-        found = stored[name].shape if name in stored else "nothing"
-        if found != leaf.shape:
+    for name in dict.fromkeys([*expected, *stored]):
+        found, wanted = (
+            arrays[name].shape if name in arrays else "nothing" for arrays in (stored, expected)
+        )
+        if found != wanted:
             raise DataFileError(
-                f"{path} holds {found} for {name}, expected {leaf.shape}: it belongs to another "
+                f"{path} holds {found} for {name}, expected {wanted}: it belongs to another "
                 "network or optimiser; build the state with the options of the saved one"
             )
     plain = like._replace(key=jax.random.key_data(like.key))

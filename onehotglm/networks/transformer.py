@@ -14,13 +14,19 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from onehotglm.errors import InvalidInputError
+from onehotglm.networks.checks import check_sizes
 from onehotglm.networks.language import LanguageModel
 from onehotglm.networks.layers import layer_norm
 from onehotglm.networks.text import N_BYTES
 from onehotglm.random_state import RandomState, numpy_generator
 
-GPT2_WIDTH, GPT2_SCALE = 768, 0.02
-"""Standard deviation of GPT-2's initial weights, and the width that it belongs to."""
+__all__ = [
+    "Transformer",
+    "make_transformer",
+]
+
+INITIAL_SCALE = 0.02
+"""Standard deviation of all initial weights, before that of the residual paths."""
 
 
 class Cache(NamedTuple):
@@ -217,10 +223,6 @@ def make_transformer(
 ) -> Transformer:
     """Random network to start training from.
 
-    The standard deviation of the weights is GPT-2's at GPT-2's width, and grows with
-    ``n_features ** -0.5``, so that activity is as large in networks of any width: at a
-    width of 40, that of GPT-2 itself starts so small that training lags behind.
-
     Parameters
     ----------
     n_features : int
@@ -251,24 +253,20 @@ def make_transformer(
     >>> make_transformer(16, n_layers=2).layers.widen.shape
     (2, 16, 64)
     """
-    sizes = {
-        "n_features": n_features,
-        "n_layers": n_layers,
-        "n_heads": n_heads,
-        "max_length": max_length,
-        "n_tokens": n_tokens,
-    }
-    for name, size in sizes.items():
-        if size < 1:
-            raise InvalidInputError(f"{name}={size}, but it must be at least 1")
+    check_sizes(
+        n_features=n_features,
+        n_layers=n_layers,
+        n_heads=n_heads,
+        max_length=max_length,
+        n_tokens=n_tokens,
+    )
     if n_features % n_heads:
         raise InvalidInputError(
             f"n_features={n_features} is not a multiple of n_heads={n_heads}; change one of them"
         )
     rng = numpy_generator(random_state)
-    usual = GPT2_SCALE * (GPT2_WIDTH / n_features) ** 0.5
 
-    def weights(*shape: int, scale: float = usual) -> Array:
+    def weights(*shape: int, scale: float = INITIAL_SCALE) -> Array:
         return jnp.asarray(scale * rng.standard_normal(shape), jnp.float32)
 
     def zeros(*shape: int) -> Array:
@@ -276,7 +274,7 @@ def make_transformer(
 
     heads = (n_heads, n_features // n_heads)
     wide = 4 * n_features
-    residual = usual / (2 * n_layers) ** 0.5
+    residual = INITIAL_SCALE / (2 * n_layers) ** 0.5
     layers = Layers(
         attention=weights(n_layers, n_features, 3, *heads),
         merge=weights(n_layers, *heads, n_features, scale=residual),

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from onehotglm.errors import DataFileError, InvalidInputError
+from onehotglm.errors import ConvergenceWarning, DataFileError, InvalidInputError
 from onehotglm.networks.training import (
     EarlyStopping,
     Optimiser,
@@ -105,6 +105,73 @@ def test_checkpoint_goes_on_where_it_was(line, points, tmp_path):
     np.testing.assert_allclose(rest.metrics["loss"], whole.metrics["loss"][20:], rtol=1e-5)
 
 
+def test_an_interrupted_training_goes_on(line, points, tmp_path):
+    path, start = tmp_path / "line.npz", start_training(line, ADAM)
+    calls = iter(range(9))
+
+    def interrupt(state, metrics):
+        if next(calls) == 2:
+            raise KeyboardInterrupt
+
+    options = {"steps_per_call": 10, "checkpoint": path}
+    with pytest.raises(KeyboardInterrupt):
+        train(start, squared_error, ADAM, (points,), n_steps=50, stop=interrupt, **options)
+    state = load_training(path, start)
+    assert state.n_steps == 30
+    whole = train(start, squared_error, ADAM, (points,), n_steps=50, steps_per_call=10)
+    rest = train(state, squared_error, ADAM, (points,), n_steps=20, **options)
+    np.testing.assert_array_equal(rest.state.model.slope, whole.state.model.slope)
+    # Nothing is left to do: the script that goes on may be run once more.
+    done = train(load_training(path, start), squared_error, ADAM, (points,), n_steps=0, **options)
+    assert (done.metrics, done.state.n_steps) == ({}, 50)
+
+
+def test_a_longer_training_is_not_overwritten(line, points, tmp_path):
+    path, start = tmp_path / "line.npz", start_training(line, ADAM)
+    train(start, squared_error, ADAM, (points,), n_steps=20, checkpoint=path)
+    with pytest.raises(InvalidInputError, match="holds a training of 20 steps and would be"):
+        train(start, squared_error, ADAM, (points,), n_steps=20, checkpoint=path)
+    assert load_training(path, start).n_steps == 20
+
+
+def test_a_checkpoint_that_cannot_be_written_costs_no_training(line, points, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    calls = []
+    with pytest.raises(OSError, match="file"):
+        train(
+            start_training(line, ADAM),
+            lambda *data: calls.append(1) or squared_error(*data),
+            ADAM,
+            (points,),
+            n_steps=20,
+            checkpoint=tmp_path / "file" / "line.npz",
+        )
+    assert not calls
+
+
+def test_a_training_that_diverges_keeps_what_was_finite(line, points, tmp_path):
+    path = tmp_path / "line.npz"
+
+    def breaks(line, key, n_before):
+        finite = jnp.where(line.offset < n_before, 0, jnp.nan)
+        return (line.slope - 1) ** 2 - line.offset + jax.lax.stop_gradient(finite), {}
+
+    sgd = Optimiser("sgd", learning_rate=1.0)  # the offset counts the steps
+    start = start_training(line, sgd)
+    with pytest.warns(ConvergenceWarning, match="the loss is .* after 25 steps"):
+        run = train(start, breaks, sgd, (25,), n_steps=50, steps_per_call=10, checkpoint=path)
+    assert run.stop_reason == "loss not finite"
+    assert run.state.n_steps == load_training(path, start).n_steps == 20
+    assert np.isfinite(run.state.model.slope)
+    assert len(run.metrics["loss"]) == 30
+
+
+@pytest.mark.parametrize("options", [{"n_steps": -1}, {"n_steps": 5, "steps_per_call": 0}])
+def test_wrong_numbers_of_steps_are_named(line, points, options):
+    with pytest.raises(InvalidInputError, match=r"steps\S*=\S+, but it must be at least"):
+        train(start_training(line, ADAM), squared_error, ADAM, (points,), **options)
+
+
 def test_checkpoint_of_another_network_is_refused(line, tmp_path):
     save_training(tmp_path / "line.npz", start_training(line, ADAM))
     other = start_training(Line(jnp.zeros(3), jnp.zeros(())), ADAM)
@@ -112,6 +179,20 @@ def test_checkpoint_of_another_network_is_refused(line, tmp_path):
         load_training(tmp_path / "line.npz", other)
     with pytest.raises(DataFileError, match="cannot be read as a checkpoint"):
         load_training(tmp_path / "none.npz", other)
+    # What the file has too much would be dropped: astrocytes, or the moments of Adam.
+    plain = start_training(line, Optimiser("sgd"))
+    with pytest.raises(DataFileError, match=r"holds \(\) for .moments.*, expected nothing"):
+        load_training(tmp_path / "line.npz", plain)
+
+
+@pytest.mark.parametrize("n_bytes", [0, 100, 1200])
+def test_damaged_checkpoint_is_named(line, tmp_path, n_bytes):
+    start = start_training(line, ADAM)
+    save_training(tmp_path / "line.npz", start)
+    content = (tmp_path / "line.npz").read_bytes()
+    (tmp_path / "line.npz").write_bytes(content[:n_bytes])
+    with pytest.raises(DataFileError, match="cannot be read as a checkpoint"):
+        load_training(tmp_path / "line.npz", start)
 
 
 def test_early_stopping_keeps_the_best_state(line, points):
@@ -168,6 +249,18 @@ def test_progress_bar_shows_steps_and_loss(line, points, capsys):
     assert "loss=" in shown
 
 
-def test_unknown_optimiser_is_named(line):
-    with pytest.raises(InvalidInputError, match="'lion' is unknown; choose one of adam, sgd"):
-        start_training(line, Optimiser("lion"))
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": "lion"}, "'lion' is unknown; choose one of adam, sgd"),
+        ({"learning_rate": 0.0}, "learning_rate=0.0, expected a number above 0"),
+        ({"learning_rate": np.nan}, "learning_rate=nan"),
+        ({"clip_norm": -1.0}, "clip_norm=-1.0"),
+        ({"weight_decay": -0.1}, "weight_decay=-0.1, expected at least 0"),
+        ({"momentum": 0.9}, "momentum=0.9 of 'adam', expected 0"),
+        ({"name": "sgd", "momentum": 1.0}, "momentum=1.0 of 'sgd'"),
+    ],
+)
+def test_wrong_optimisers_are_named(options, message):
+    with pytest.raises(InvalidInputError, match=message):
+        Optimiser(**options)

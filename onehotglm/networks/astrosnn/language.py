@@ -18,9 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from onehotglm.errors import InvalidInputError
 from onehotglm.networks.astrosnn.surrogate import spike
 from onehotglm.networks.astrosnn.unit import AMSU, AMSUState, AMSUTrace, make_amsu
+from onehotglm.networks.checks import check_sizes
 from onehotglm.networks.language import LanguageModel
 from onehotglm.networks.layers import layer_norm
 from onehotglm.networks.text import N_BYTES
@@ -226,8 +226,7 @@ def make_astrosnn(
     >>> make_astrosnn(8, n_neurons=16, n_blocks=2).blocks.out.shape
     (2, 8, 16)
     """
-    if n_tokens < 1:
-        raise InvalidInputError(f"n_tokens={n_tokens}, but it must be at least 1")
+    check_sizes(n_features=n_features, n_tokens=n_tokens)
     rng = numpy_generator(random_state)
     options = {
         "astrocyte": astrocyte,
@@ -248,8 +247,7 @@ def make_blocks(
     n_features: int, n_neurons: int, n_blocks: int, rng: np.random.Generator, **options: Any
 ) -> AstroBlocks:
     """Random blocks; options as in `make_amsu`."""
-    if n_blocks < 1:
-        raise InvalidInputError(f"n_blocks={n_blocks}, but it must be at least 1")
+    check_sizes(n_blocks=n_blocks)
     layers = [make_amsu(n_features, n_neurons, rng=rng, **options) for _ in range(n_blocks)]
     units = jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *layers)
     out = rng.standard_normal((n_blocks, n_features, n_neurons)) / (n_neurons * n_blocks) ** 0.5

@@ -21,6 +21,7 @@ from onehotglm.networks.astrosnn.unit import (
     inverse_softplus,
     make_amsu,
 )
+from onehotglm.networks.checks import check_sizes
 from onehotglm.networks.rnn.cell import Dynamics, State
 from onehotglm.networks.rnn.network import N_CLASSES, RNN
 from onehotglm.random_state import RandomState, numpy_generator
@@ -134,8 +135,7 @@ def make_astro_rnn(
     >>> network.layers[0].connectivity.shape, network.w_out.shape
     ((16, 16), (3, 2, 16))
     """
-    if n_heads < 1:
-        raise InvalidInputError(f"n_heads={n_heads}, but it must be at least 1")
+    check_sizes(n_heads=n_heads)
     rng = numpy_generator(random_state)
     options = {
         "astrocyte": astrocyte,
@@ -231,8 +231,7 @@ def make_population(
     n_neurons: int, n_inputs: int, rng: np.random.Generator, **options: Any
 ) -> AstroPopulation:
     """Random population; options and errors as in `make_amsu`."""
-    if n_inputs < 1:
-        raise InvalidInputError(f"n_inputs={n_inputs}, but it must be at least 1")
+    check_sizes(n_inputs=n_inputs, n_neurons=n_neurons)
     units = make_amsu(n_inputs + n_neurons, n_neurons, rng=rng, **options)
     # A few inputs must be able to make a unit fire, like the many units together.
     weights = np.array(units.weights)

@@ -29,6 +29,7 @@ from jaxtyping import Array, Float
 
 from onehotglm.errors import InvalidInputError
 from onehotglm.networks.astrosnn.surrogate import check_surrogate, spike
+from onehotglm.networks.checks import check_sizes
 from onehotglm.networks.linear_recurrence import linear_recurrence
 
 CALCIUM_TIMESCALES = (20.0, 200.0)
@@ -327,9 +328,7 @@ def make_amsu(
     >>> unit.weights.shape, unit.astrocyte.contact.shape
     ((5, 3), (5, 3))
     """
-    for name, size in {"n_inputs": n_inputs, "n_neurons": n_neurons}.items():
-        if size < 1:
-            raise InvalidInputError(f"{name}={size}, but it must be at least 1")
+    check_sizes(n_inputs=n_inputs, n_neurons=n_neurons)
     check_surrogate(surrogate)
     _check_timescales("calcium_timescales", calcium_timescales)
     _check_timescales("membrane_timescales", membrane_timescales)

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from onehotglm.errors import InvalidInputError
 from onehotglm.networks.bdh.core import BDHCore, BDHState, LevelActivity
+from onehotglm.networks.checks import check_sizes
 from onehotglm.networks.language import LanguageModel
 from onehotglm.networks.layers import layer_norm
 from onehotglm.networks.text import N_BYTES
@@ -160,8 +161,7 @@ def make_bdh(
     >>> model.core.encoder_x.shape
     (2, 16, 64)
     """
-    if n_tokens < 1:
-        raise InvalidInputError(f"n_tokens={n_tokens}, but it must be at least 1")
+    check_sizes(n_tokens=n_tokens)
     rng = numpy_generator(random_state)
     core = make_core(n_features, n_neurons, n_heads, n_levels, rng)
     return BDH(_weights(rng, n_tokens, n_features), core, _weights(rng, n_features, n_tokens))
@@ -171,15 +171,8 @@ def make_core(
     n_features: int, n_neurons: int, n_heads: int, n_levels: int, rng: np.random.Generator
 ) -> BDHCore:
     """Random levels; parameters and errors as in `make_bdh`."""
-    sizes = {"n_features": n_features, "n_heads": n_heads, "n_levels": n_levels}
-    for name, size in sizes.items():
-        if size < 1:
-            raise InvalidInputError(f"{name}={size}, but it must be at least 1")
-    if n_neurons < 1 or n_neurons % (2 * n_heads):
-        raise InvalidInputError(
-            f"n_neurons={n_neurons}, expected a multiple of {2 * n_heads}: the neurons of each of "
-            f"n_heads={n_heads} heads are rotated by pairs"
-        )
+    check_sizes(n_features=n_features, n_heads=n_heads, n_levels=n_levels)
+    check_pairs("n_neurons", n_neurons, n_heads)
     per_head = n_neurons // n_heads
     return BDHCore(
         _weights(rng, n_heads, n_features, per_head),
@@ -187,6 +180,16 @@ def make_core(
         _weights(rng, n_heads, per_head, n_features),
         n_levels,
     )
+
+
+def check_pairs(name: str, n_neurons: int, n_heads: int) -> None:
+    """Raise `InvalidInputError` unless the neurons of each head make pairs."""
+    check_sizes(**{name: n_neurons})
+    if n_neurons % (2 * n_heads):
+        raise InvalidInputError(
+            f"{name}={n_neurons}, expected a multiple of {2 * n_heads}: the neurons of each of "
+            f"n_heads={n_heads} heads are rotated by pairs"
+        )
 
 
 def _weights(rng: np.random.Generator, *shape: int) -> Array:

@@ -8,6 +8,7 @@ import numpy as np
 from onehotglm.errors import DataFileError
 from onehotglm.networks.bdh.core import BDHCore
 from onehotglm.networks.bdh.model import BDH
+from onehotglm.networks.checks import read_npz
 
 ARRAYS = ("embed__weight", "encoder", "encoder_v", "decoder", "lm_head", "n_layer")
 
@@ -55,14 +56,7 @@ def load_published(path: str | Path) -> BDH:
     DataFileError
         If the file cannot be read or lacks an array.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in ARRAYS if name in file}
-    except (OSError, ValueError) as error:
-        raise DataFileError(
-            f"{path} cannot be read as an npz file of weights ({error}); check the path, and that "
-            "the file was copied whole"
-        ) from error
+    arrays = read_npz(path, "an npz file of weights")
     missing = [name for name in ARRAYS if name not in arrays]
     if missing:
         raise DataFileError(f"{path} lacks {', '.join(missing)}; get the file anew")

@@ -371,4 +371,6 @@ def run_curriculum(
             progress=progress,
         )
         stages.append(stage)
+        if not stage.passed:
+            break
     return CurriculumRun(state, stages)

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from onehotglm.errors import InvalidInputError
+from onehotglm.networks.checks import check_sizes
 from onehotglm.networks.rnn.cell import Layer, LeakyCell, uniform
 from onehotglm.networks.rnn.gated import GatedCell
 from onehotglm.networks.rnn.recurrence import StackDynamics, StackState, run_to_end
@@ -147,15 +148,7 @@ def make_rnn(
     >>> network.layers[0].w_hh.shape, network.w_out.shape
     ((16, 16), (3, 2, 16))
     """
-    sizes = {
-        "n_neurons": n_neurons,
-        "n_layers": n_layers,
-        "n_heads": n_heads,
-        "n_inputs": n_inputs,
-    }
-    for name, size in sizes.items():
-        if size < 1:
-            raise InvalidInputError(f"{name}={size}, but it must be at least 1")
+    check_sizes(n_neurons=n_neurons, n_layers=n_layers, n_heads=n_heads, n_inputs=n_inputs)
     if cell not in CELLS:
         raise InvalidInputError(f"cell={cell!r} is unknown; choose one of {', '.join(CELLS)}")
     if leak not in LEAKS:

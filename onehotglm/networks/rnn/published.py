@@ -6,20 +6,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from onehotglm.errors import DataFileError, InvalidInputError
+from onehotglm.networks.checks import read_npz
 from onehotglm.networks.rnn.cell import LeakyCell
 from onehotglm.networks.rnn.network import RNN
 
 ARRAYS = ("w_hh", "b_hh", "w_in", "b_in", "w_out", "b_out", "tau", "accuracy")
 
 
-def _open(path: str | Path) -> np.lib.npyio.NpzFile:
-    try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise DataFileError(
-            f"{path} cannot be read as an npz file of networks ({error}); check the path, "
-            "and that the file was copied whole"
-        ) from error
+CONTENT = "an npz file of networks"
 
 
 def published_names(path: str | Path) -> list[str]:
@@ -40,8 +34,11 @@ def published_names(path: str | Path) -> list[str]:
     DataFileError
         If the file cannot be read.
     """
-    with _open(path) as arrays:
-        return sorted({key.partition("__")[0] for key in arrays.files if "__" in key})
+    return _names(read_npz(path, CONTENT))
+
+
+def _names(arrays: dict[str, np.ndarray]) -> list[str]:
+    return sorted({key.partition("__")[0] for key in arrays if "__" in key})
 
 
 def load_published(path: str | Path, name: str) -> tuple[RNN, float]:
@@ -70,16 +67,16 @@ def load_published(path: str | Path, name: str) -> tuple[RNN, float]:
     InvalidInputError
         If the file holds no network of this name.
     """
-    names = published_names(path)
+    stored = read_npz(path, CONTENT)
+    names = _names(stored)
     if name not in names:
         raise InvalidInputError(
             f"{path} holds no network {name!r}; it holds {', '.join(names) or 'none'}"
         )
-    with _open(path) as file:
-        missing = [key for key in ARRAYS if f"{name}__{key}" not in file]
-        if missing:
-            raise DataFileError(f"{path} lacks {', '.join(missing)} of {name}; get the file anew")
-        arrays = {key: jnp.asarray(file[f"{name}__{key}"]) for key in ARRAYS}
+    missing = [key for key in ARRAYS if f"{name}__{key}" not in stored]
+    if missing:
+        raise DataFileError(f"{path} lacks {', '.join(missing)} of {name}; get the file anew")
+    arrays = {key: jnp.asarray(stored[f"{name}__{key}"]) for key in ARRAYS}
     cell = LeakyCell(
         w_hh=arrays["w_hh"],
         w_in=arrays["w_in"],
