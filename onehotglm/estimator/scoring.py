@@ -30,6 +30,7 @@ def mean_rates(spikes: xr.DataArray) -> xr.DataArray:
     DataArray, dims (neuron,)
         Hz.  A neuron without spikes counts as having had half a spike, in all bins if it
         was never observed: a rate of 0 would make a single later spike impossible.
+        Attribute ``bin_size`` as that of the spikes.
 
     Examples
     --------
@@ -43,7 +44,8 @@ def mean_rates(spikes: xr.DataArray) -> xr.DataArray:
     n_observed = scored.notnull().sum(("session", "time"))
     n_bins = n_observed.where(n_observed > 0, scored.sizes["session"] * scored.sizes["time"])
     total = np.maximum(scored.sum(("session", "time"), dtype=float), 0.5)
-    return (total / n_bins / spikes.attrs["bin_size"]).assign_attrs(units="Hz")
+    bin_size = spikes.attrs["bin_size"]
+    return (total / n_bins / bin_size).assign_attrs(units="Hz", bin_size=bin_size)
 
 
 def poisson_log_likelihood(rates: xr.DataArray, spikes: xr.DataArray) -> xr.DataArray:
@@ -59,7 +61,7 @@ def poisson_log_likelihood(rates: xr.DataArray, spikes: xr.DataArray) -> xr.Data
     Returns
     -------
     DataArray, dims (session,)
-        Nats.
+        Nats; nan where a rate of an observed count is nan.
     """
     counts = modelled(spikes).astype(float)
     expected = rates * spikes.attrs["bin_size"]
@@ -67,7 +69,7 @@ def poisson_log_likelihood(rates: xr.DataArray, spikes: xr.DataArray) -> xr.Data
     # 0 log 0 = 0: an impossible spike costs -inf, its absence nothing.
     with np.errstate(divide="ignore"):
         terms = xr.where(counts > 0, counts * np.log(expected), 0.0) - expected - log_factorial
-    return terms.where(counts.notnull()).sum(("time", "neuron"))
+    return terms.where(counts.notnull(), 0.0).sum(("time", "neuron"), skipna=False)
 
 
 def bits_per_spike(

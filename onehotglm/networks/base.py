@@ -148,7 +148,8 @@ def check_spikes(spikes: xr.DataArray, neurons: xr.DataArray | None = None) -> x
     spikes : DataArray, dims (session, time, neuron)
         Counts, NaN where missing, with attribute ``bin_size`` in seconds.
     neurons : DataArray, dims (neuron,), optional
-        Something per neuron of the fit, whose ids must be those of the spikes.
+        Something per neuron of the fit, whose ids must be those of the spikes, and whose
+        attribute ``bin_size``, if it has one, theirs.
 
     Returns
     -------
@@ -165,19 +166,31 @@ def check_spikes(spikes: xr.DataArray, neurons: xr.DataArray | None = None) -> x
             f"spikes are {got}, expected an xarray.DataArray with dims {DIMS}; "
             "load_nwb and simulate_population return one"
         )
+    if not all(spikes.shape):
+        raise InvalidInputError(
+            f"spikes have sizes {dict(spikes.sizes)}, expected at least one session, bin and "
+            "neuron; look at what the recording was selected by"
+        )
     if not spikes.attrs.get("bin_size", 0) > 0:
         raise InvalidInputError(
             f"spikes have bin_size {spikes.attrs.get('bin_size')}, expected seconds; set it with "
             "spikes.attrs['bin_size'] = 0.02"
         )
-    if float(spikes.min()) < 0:
-        raise InvalidInputError(
-            f"spikes hold {float(spikes.min()):g}, expected counts of at least 0; NaN marks "
-            "missing bins"
-        )
+    for value in (float(spikes.min()), float(spikes.max())):
+        if value < 0 or value == np.inf:
+            raise InvalidInputError(
+                f"spikes hold {value:g}, expected finite counts of at least 0; NaN marks missing "
+                "bins"
+            )
     if neurons is not None and not np.array_equal(spikes["neuron"], neurons["neuron"]):
         raise InvalidInputError(
             f"spikes are of the neurons {spikes['neuron'].values}, the fit of "
             f"{neurons['neuron'].values}; select the same ones in the same order"
+        )
+    fitted = spikes.attrs["bin_size"] if neurons is None else neurons.attrs.get("bin_size")
+    if fitted is not None and not np.isclose(fitted, spikes.attrs["bin_size"]):
+        raise InvalidInputError(
+            f"spikes are in bins of {spikes.attrs['bin_size']:g} s, the fit of {fitted:g} s; bin "
+            "them alike"
         )
     return spikes.transpose(*DIMS)

@@ -8,11 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from jaxtyping import PRNGKeyArray
+from sklearn.utils.validation import check_is_fitted
 
 from onehotglm.errors import InvalidInputError
 from onehotglm.estimator.scoring import mean_rates, modelled
 from onehotglm.kernels.emissions import LINKS
 from onehotglm.networks.base import Decoder, check_spikes
+from onehotglm.networks.checks import check_sizes
 from onehotglm.networks.effective_connectivity import check_lags, effective_connectivity
 from onehotglm.networks.layers import count_parameters
 from onehotglm.networks.spike_predictor import (
@@ -153,8 +155,9 @@ class NetworkDecoder(Decoder):
         Raises
         ------
         InvalidInputError
-            If the spikes are of other neurons.
+            If the spikes are of other neurons, or in other bins.
         """
+        check_is_fitted(self)
         spikes = check_spikes(spikes, self.mean_rates_)
         counts, _ = _counts_and_mask(spikes)
         expected = np.asarray(predict_counts(self.network_, counts))
@@ -176,9 +179,8 @@ class NetworkDecoder(Decoder):
                 f"validation_fraction={self.validation_fraction}, expected a fraction between "
                 "0 and 1"
             )
-        for name in ("window", "batch_size", "n_steps", "patience"):
-            if getattr(self, name) < 1:
-                raise InvalidInputError(f"{name}={getattr(self, name)}, but it must be at least 1")
+        sizes = ("n_lags", "window", "batch_size", "n_steps", "patience")
+        check_sizes(**{name: getattr(self, name) for name in sizes})
 
     def _fresh_network(self, spikes: xr.DataArray, key: PRNGKeyArray) -> SpikePredictor:
         deviation = np.nan_to_num(spikes.std(("session", "time")).values)
@@ -210,6 +212,11 @@ def _held_out(mask: jax.Array, fraction: float, key: jax.Array) -> jax.Array:
     n_sessions = len(mask)
     if n_sessions >= 4:
         n_held = max(1, round(fraction * n_sessions))
+        if n_held == n_sessions:
+            raise InvalidInputError(
+                f"validation_fraction={fraction} of {n_sessions} sessions leaves none to train on; "
+                "expected a smaller one"
+            )
         chosen = jax.random.permutation(key, n_sessions)[:n_held]
         return mask & jnp.isin(jnp.arange(n_sessions), chosen)[:, None, None]
     passed = jnp.cumsum(mask.any(axis=2), axis=1)

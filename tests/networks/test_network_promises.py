@@ -9,7 +9,10 @@ from onehotglm.estimator.scoring import (
     modelled,
     poisson_log_likelihood,
 )
+from onehotglm.networks.astrosnn import AstroDecoder, AstroGenerator
 from onehotglm.networks.base import Decoder, Generator, check_spikes
+from onehotglm.networks.bdh import BDHDecoder, BDHGenerator
+from onehotglm.networks.hmm_glm import HMMGLMDecoder
 from onehotglm.networks.homogeneous import HomogeneousPoisson
 from onehotglm.networks.rnn.decoder import RNNDecoder
 from onehotglm.networks.rnn.generator import RNNGenerator
@@ -40,9 +43,10 @@ def spikes():
 
 
 def test_everything_here_keeps_a_promise():
-    assert issubclass(RNNGenerator, Generator)
-    assert issubclass(RNNDecoder, Decoder)
-    assert issubclass(HomogeneousPoisson, Decoder)
+    for generator in (RNNGenerator, AstroGenerator, BDHGenerator):
+        assert issubclass(generator, Generator)
+    for decoder in (RNNDecoder, AstroDecoder, BDHDecoder, HMMGLMDecoder, HomogeneousPoisson):
+        assert issubclass(decoder, Decoder)
 
 
 def test_log_likelihood_is_that_of_poisson_counts(spikes):
@@ -95,6 +99,14 @@ def test_silent_neuron_counts_as_half_a_spike():
     )
 
 
+def test_rates_that_are_no_numbers_are_not_forgotten(spikes):
+    rates = xr.full_like(spikes, 3.0)
+    rates[2, 7, 1] = np.nan
+    rates[0, 55] = np.nan  # the counts are missing there as well
+    found = poisson_log_likelihood(rates, spikes)
+    np.testing.assert_array_equal(np.isnan(found), [False, False, True, False, False])
+
+
 def test_values_of_missing_bins_do_not_matter(spikes):
     decoder = HomogeneousPoisson().fit(spikes)
     longer = as_spikes(np.pad(spikes.values, ((0, 0), (0, 7), (0, 0)), constant_values=np.nan))
@@ -107,7 +119,10 @@ def test_values_of_missing_bins_do_not_matter(spikes):
         (lambda s: s.values, "spikes are ndarray, expected an xarray.DataArray"),
         (lambda s: s.isel(session=0), r"spikes are \('time', 'neuron'\), expected"),
         (lambda s: s.assign_attrs(bin_size=0), "bin_size 0, expected seconds"),
-        (lambda s: s - 1, "spikes hold -1, expected counts"),
+        (lambda s: s - 1, "spikes hold -1, expected finite counts"),
+        (lambda s: s / 0 + 1, "spikes hold inf, expected finite counts"),
+        (lambda s: s[:0], "'session': 0.*expected at least one session, bin and neuron"),
+        (lambda s: s.assign_attrs(bin_size=0.05), "in bins of 0.05 s, the fit of 0.1 s"),
         (lambda s: s[..., ::-1], r"neurons \[12 11 10\], the fit of \[10 11 12\]"),
     ],
 )

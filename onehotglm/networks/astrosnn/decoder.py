@@ -4,6 +4,8 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from onehotglm.networks.astrosnn.language import AstroBlocks, make_blocks
+from onehotglm.networks.astrosnn.surrogate import check_surrogate
+from onehotglm.networks.checks import check_sizes
 from onehotglm.networks.layers import layer_norm
 from onehotglm.networks.network_decoder import NetworkDecoder
 from onehotglm.networks.spike_predictor import FeaturePredictor, random_projections
@@ -140,6 +142,12 @@ class AstroDecoder(NetworkDecoder):
         self.validation_fraction = validation_fraction
         self.random_state = random_state
         self.progress = progress
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        sizes = ("n_features", "n_hidden", "n_blocks")
+        check_sizes(**{name: getattr(self, name) for name in sizes})
+        check_surrogate(self.surrogate)
 
     def _network(self, key: PRNGKeyArray, mean_counts: np.ndarray, scale: np.ndarray) -> SpikeAstro:
         rng = numpy_generator(key)

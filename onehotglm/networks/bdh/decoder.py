@@ -8,7 +8,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from onehotglm.errors import InvalidInputError
 from onehotglm.networks.bdh.core import BDHCore
-from onehotglm.networks.bdh.model import make_core
+from onehotglm.networks.bdh.model import check_pairs, make_core
+from onehotglm.networks.checks import check_sizes
 from onehotglm.networks.layers import layer_norm
 from onehotglm.networks.network_decoder import NetworkDecoder
 from onehotglm.networks.spike_predictor import FeaturePredictor, random_projections
@@ -167,8 +168,9 @@ class BDHDecoder(NetworkDecoder):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        if self.max_sessions < 1:
-            raise InvalidInputError(f"max_sessions={self.max_sessions}, but it must be at least 1")
+        sizes = ("n_features", "n_heads", "n_levels", "max_sessions")
+        check_sizes(**{name: getattr(self, name) for name in sizes})
+        check_pairs("n_hidden", self.n_hidden, self.n_heads)
         if self.n_lags > self.window // 2:
             raise InvalidInputError(
                 f"n_lags={self.n_lags} with window={self.window}: predictions read half a window "
