@@ -16,10 +16,20 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from onehotglm.errors import InvalidInputError
+from onehotglm.networks.checks import check_sizes
 from onehotglm.networks.shared_batch import SharedBatch
 from onehotglm.networks.text import Text
 from onehotglm.networks.training import Metrics
 from onehotglm.random_state import as_key
+
+__all__ = [
+    "LanguageModel",
+    "TextObjective",
+    "cross_entropy",
+    "draw_token",
+    "generate",
+    "text_loss",
+]
 
 
 class LanguageModel(eqx.Module):
@@ -95,11 +105,19 @@ class TextObjective(SharedBatch):
         Windows per step.
     shared : bool
         Whether this is one device's part of a batch, as `share` makes it.
+
+    Raises
+    ------
+    InvalidInputError
+        If a size is below 1.
     """
 
     window: int
     batch_size: int
     shared: bool = False
+
+    def __post_init__(self) -> None:
+        check_sizes(window=self.window, batch_size=self.batch_size)
 
     def __call__(
         self,
@@ -140,13 +158,18 @@ def text_loss(model: LanguageModel, text: Text, window: int, batch_size: int = 1
     Raises
     ------
     InvalidInputError
-        If the text is shorter than two tokens.
+        If the text is shorter than two tokens, none of them is scored, or the model does not
+        know one; or a size is below 1.
     """
+    check_sizes(window=window, batch_size=batch_size)
     n_windows = -(-(len(text.tokens) - 1) // window)
     if n_windows < 1:
         raise InvalidInputError(
             f"the text has {len(text.tokens)} tokens, expected at least 2; give a longer one"
         )
+    if not text.scored[1:].any():
+        raise InvalidInputError("no token of the text is scored, so that it has no loss")
+    check_tokens(text.tokens, model.n_tokens, "the text")
     n_batches = -(-n_windows // batch_size)
     places = np.arange(n_batches * batch_size)[:, None] * window + np.arange(window + 1)
     inside = places < len(text.tokens)
@@ -159,7 +182,7 @@ def text_loss(model: LanguageModel, text: Text, window: int, batch_size: int = 1
         loss, number = _compiled_sum(model, windows, counted)
         total += float(loss)
         n_scored += int(number)
-    return total / max(n_scored, 1)
+    return total / n_scored
 
 
 _compiled_sum = eqx.filter_jit(_cross_entropy_sum)
@@ -200,7 +223,8 @@ def generate(
     Raises
     ------
     InvalidInputError
-        If the prompt is empty or holds unknown tokens, or an option is out of range.
+        If the prompt is empty or holds unknown tokens, an option is out of range, or both
+        texts together are longer than the model can read.
 
     Examples
     --------
@@ -213,33 +237,55 @@ def generate(
         prompt = prompt.encode()
     if isinstance(prompt, bytes):
         prompt = np.frombuffer(prompt, np.uint8)[None]
-    prompt = np.asarray(prompt, np.int32)
-    if prompt.ndim != 2 or not prompt.shape[1]:
+    prompt = np.asarray(prompt)
+    if prompt.ndim != 2 or not prompt.size:
         raise InvalidInputError(
             f"the prompt has shape {prompt.shape}, expected (batch, time) with at least one token"
         )
-    if prompt.min() < 0 or prompt.max() >= model.n_tokens:
-        raise InvalidInputError(
-            f"the prompt holds tokens from {prompt.min()} to {prompt.max()}, the model knows 0 to "
-            f"{model.n_tokens - 1}"
-        )
-    if n_tokens < 1 or temperature < 0:
-        raise InvalidInputError(
-            f"n_tokens={n_tokens} must be at least 1, temperature={temperature} at least 0"
-        )
-    if top_k is not None and not 1 <= top_k <= model.n_tokens:
-        raise InvalidInputError(
-            f"top_k={top_k}, expected 1 to {model.n_tokens}, or None for all tokens"
-        )
+    check_tokens(prompt, model.n_tokens, "the prompt")
+    check_sizes(n_tokens=n_tokens)
+    if not 0 <= temperature < np.inf:
+        raise InvalidInputError(f"temperature={temperature}, expected a number of at least 0")
+    if top_k is not None:
+        check_sizes(top_k=top_k)
+        if top_k > model.n_tokens:
+            raise InvalidInputError(
+                f"top_k={top_k}, expected 1 to {model.n_tokens}, or None for all tokens"
+            )
     written = _write(
         model,
-        jnp.asarray(prompt),
+        jnp.asarray(prompt, jnp.int32),
         as_key(random_state),
         jnp.asarray(temperature, jnp.float32),
         n_tokens,
         top_k,
     )
     return np.asarray(written)
+
+
+def check_tokens(tokens: np.ndarray, n_tokens: int, what: str) -> None:
+    """Raise unless all tokens are whole numbers that a model knows.
+
+    Parameters
+    ----------
+    tokens : ndarray
+        At least one.
+    n_tokens : int
+        Size of the model's vocabulary.
+    what : str
+        What holds them, for the message.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    if not np.issubdtype(tokens.dtype, np.integer):
+        raise InvalidInputError(f"{what} is of type {tokens.dtype}, expected integers or bytes")
+    if tokens.min() < 0 or tokens.max() >= n_tokens:
+        raise InvalidInputError(
+            f"{what} holds tokens from {tokens.min()} to {tokens.max()}, the model knows 0 to "
+            f"{n_tokens - 1}: give another text, or a model with a larger n_tokens"
+        )
 
 
 def draw_token(
@@ -259,18 +305,18 @@ def draw_token(
     temperature : array, shape ()
         Logits are divided by it; 0 takes the most likely token.
     top_k : int, optional
-        Draw from the k most likely tokens only.
+        Draw from the k most likely tokens only; of equally likely ones the first.
 
     Returns
     -------
     int array, shape (batch,)
     """
     if top_k is not None:
-        least = jax.lax.top_k(logits, top_k)[0][:, -1:]
-        logits = jnp.where(logits < least, -jnp.inf, logits)
+        logits, tokens = jax.lax.top_k(logits, top_k)
     scaled = logits / jnp.where(temperature > 0, temperature, 1)
     drawn = jax.random.categorical(key, scaled)
-    return jnp.where(temperature > 0, drawn, logits.argmax(axis=-1)).astype(jnp.int32)
+    drawn = jnp.where(temperature > 0, drawn, logits.argmax(axis=-1)).astype(jnp.int32)
+    return drawn if top_k is None else jnp.take_along_axis(tokens, drawn[:, None], axis=-1)[:, 0]
 
 
 @eqx.filter_jit
@@ -283,7 +329,7 @@ def _write(
     top_k: int | None,
 ) -> Int[Array, "batch time"]:
     batch_size, n_read = prompt.shape
-    state = model.initial_state(batch_size, n_read + n_tokens)
+    state = model.initial_state(batch_size, n_read + n_tokens - 1)  # the last one is not read
 
     def read(state: Any, tokens: Array) -> tuple[Any, None]:
         return model.step(state, tokens)[0], None

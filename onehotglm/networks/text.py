@@ -6,12 +6,22 @@ from the first.
 """
 
 import gzip
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from onehotglm.errors import DataFileError, InvalidInputError
+
+__all__ = [
+    "Text",
+    "read_pairs",
+    "read_text",
+    "running_text",
+    "sentence_pairs",
+    "split_text",
+]
 
 N_BYTES = 256
 
@@ -48,6 +58,11 @@ def running_text(content: bytes | str) -> Text:
     -------
     Text
 
+    Raises
+    ------
+    InvalidInputError
+        If the text has fewer than two bytes.
+
     Examples
     --------
     >>> running_text("abc").starts
@@ -56,7 +71,9 @@ def running_text(content: bytes | str) -> Text:
     content = content.encode() if isinstance(content, str) else content
     tokens = np.frombuffer(content, np.uint8)
     if len(tokens) < 2:
-        raise InvalidInputError(f"the text has {len(tokens)} bytes, expected at least 2")
+        raise InvalidInputError(
+            f"the text has {len(tokens)} bytes, expected at least 2: give a longer one"
+        )
     # The last byte has none after it to be predicted.
     starts = np.arange(len(tokens) - 1, dtype=np.int32)
     return Text(tokens, np.ones(len(tokens), bool), starts)
@@ -118,6 +135,8 @@ def read_text(path: str | Path) -> Text:
     ------
     DataFileError
         If the file cannot be read.
+    InvalidInputError
+        If it has fewer than two bytes.
     """
     return running_text(_read(path))
 
@@ -137,9 +156,9 @@ def read_pairs(source: str | Path, target: str | Path) -> Text:
     Raises
     ------
     DataFileError
-        If a file cannot be read.
+        If a file cannot be read, or is not in UTF-8.
     InvalidInputError
-        If the files have different numbers of lines.
+        If the files are empty or have different numbers of lines.
     """
     return sentence_pairs(*(_lines(path) for path in (source, target)))
 
@@ -185,13 +204,18 @@ def split_text(text: Text, validation_fraction: float = 0.1) -> tuple[Text, Text
 
 
 def _lines(path: str | Path) -> list[str]:
+    try:
+        content = _read(path).decode()
+    except UnicodeDecodeError as error:
+        raise DataFileError(f"{path} is not in UTF-8 ({error}); convert it") from error
     # Not str.splitlines, which also splits at signs that stand inside sentences.
-    return _read(path).decode().removesuffix("\n").split("\n")
+    lines = content.replace("\r\n", "\n").removesuffix("\n").split("\n")
+    return lines if content else []
 
 
 def _read(path: str | Path) -> bytes:
     try:
         content = Path(path).read_bytes()
         return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataFileError(f"{path} cannot be read as text ({error}); check the path") from error

@@ -14,6 +14,7 @@ from onehotglm.networks.language import (
 )
 from onehotglm.networks.text import Text, running_text
 from onehotglm.networks.training import Optimiser, start_training, train
+from onehotglm.networks.transformer import make_transformer
 
 
 class Bigram(LanguageModel):
@@ -63,6 +64,19 @@ def test_draws_follow_temperature_and_top_k():
     np.testing.assert_array_equal(shares(0.0), [1, 0, 0, 0])
 
 
+def test_top_k_takes_no_more_of_equally_likely_tokens():
+    drawn = draw_token(jnp.zeros((50, 9)), jax.random.key(0), jnp.asarray(1.0), 2)
+    np.testing.assert_array_equal(np.unique(drawn), [0, 1])
+
+
+def test_a_transformer_writes_as_far_as_its_positions_reach():
+    model = make_transformer(4, n_layers=1, n_heads=1, max_length=6)
+    # The last letter is written and not read.
+    assert generate(model, "abcd", 3).shape == (1, 3)
+    with pytest.raises(InvalidInputError, match="a text of 7 tokens, but the transformer has"):
+        generate(model, "abcd", 4)
+
+
 @pytest.mark.slow
 def test_seed_sets_the_text():
     model = Bigram(jnp.zeros((9, 9)))
@@ -75,9 +89,16 @@ def test_seed_sets_the_text():
     ("prompt", "options", "message"),
     [
         ("", {}, r"the prompt has shape \(1, 0\)"),
+        (np.zeros((0, 3), int), {}, r"the prompt has shape \(0, 3\)"),
+        ([1, 2], {}, r"the prompt has shape \(2,\), expected \(batch, time\)"),
+        ([[0.7]], {}, "the prompt is of type float64, expected integers or bytes"),
         ([[5]], {}, "tokens from 5 to 5, the model knows 0 to 4"),
-        ([[0]], {"n_tokens": 0}, "n_tokens=0 must be at least 1"),
-        ([[0]], {"temperature": -1}, "temperature=-1 at least 0"),
+        ([[0]], {"n_tokens": 0}, "n_tokens=0, but it must be at least 1"),
+        ([[0]], {"n_tokens": 2.5}, "n_tokens=2.5, but it must be at least 1, a whole number"),
+        ([[0]], {"temperature": -1}, "temperature=-1, expected a number of at least 0"),
+        ([[0]], {"temperature": np.nan}, "temperature=nan"),
+        ([[0]], {"temperature": np.inf}, "temperature=inf"),
+        ([[0]], {"top_k": 0}, "top_k=0, but it must be at least 1"),
         ([[0]], {"top_k": 6}, "top_k=6, expected 1 to 5"),
     ],
 )
@@ -103,6 +124,18 @@ def test_loss_of_a_text_does_not_depend_on_the_cutting():
 def test_loss_needs_two_tokens(cycle):
     with pytest.raises(InvalidInputError, match="the text has 1 tokens"):
         text_loss(cycle, Text(np.zeros(1, np.uint8), np.ones(1, bool), np.zeros(0)), 4)
+
+
+def test_wrong_texts_and_sizes_are_named(cycle):
+    text = Text(np.array([1, 2, 7], np.uint8), np.ones(3, bool), np.arange(2))
+    with pytest.raises(InvalidInputError, match="the text holds tokens from 1 to 7, the model k"):
+        text_loss(cycle, text, 4)
+    with pytest.raises(InvalidInputError, match="no token of the text is scored"):
+        text_loss(cycle, text._replace(scored=np.array([True, False, False])), 4)
+    with pytest.raises(InvalidInputError, match="window=0, but it must be at least 1"):
+        text_loss(cycle, text, 0)
+    with pytest.raises(InvalidInputError, match="batch_size=0, but it must be at least 1"):
+        TextObjective(window=4, batch_size=0)
 
 
 @pytest.mark.slow

@@ -55,6 +55,27 @@ def test_the_shared_texts_are_read(shared_data):
     assert bytes(pairs.tokens).count(b"\n") == len(pairs.starts) == 29_000
 
 
+def test_lines_may_end_as_on_windows(tmp_path):
+    (tmp_path / "en").write_bytes(b"a dog\r\na cat\r\n")
+    (tmp_path / "de").write_bytes(b"ein Hund\neine Katze")
+    text = read_pairs(tmp_path / "en", tmp_path / "de")
+    assert bytes(text.tokens) == b"a dog\tein Hund\na cat\teine Katze\n"
+
+
+def test_damaged_and_empty_files_are_named(tmp_path):
+    (tmp_path / "a.gz").write_bytes(b"\x1f\x8b\x08\x00" + bytes(range(97, 120)))
+    with pytest.raises(DataFileError, match=r"a\.gz cannot be read as text"):
+        read_text(tmp_path / "a.gz")
+    (tmp_path / "latin").write_bytes("Hütchen".encode("latin-1"))
+    with pytest.raises(DataFileError, match="latin is not in UTF-8"):
+        read_pairs(tmp_path / "latin", tmp_path / "latin")
+    (tmp_path / "empty").write_bytes(b"")
+    with pytest.raises(InvalidInputError, match="the text has 0 bytes, expected at least 2"):
+        read_text(tmp_path / "empty")
+    with pytest.raises(InvalidInputError, match="0 source and 0 target sentences"):
+        read_pairs(tmp_path / "empty", tmp_path / "empty")
+
+
 def test_wrong_texts_are_named(tmp_path):
     with pytest.raises(DataFileError, match="cannot be read as text"):
         read_text(tmp_path / "nowhere.txt")
