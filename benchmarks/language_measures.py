@@ -16,6 +16,7 @@ from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
+import xarray as xr
 from language_runs import (
     Plan,
     Run,
@@ -31,10 +32,13 @@ from scipy import stats
 
 from onehotglm.networks.bdh import (
     BDH,
+    Synapse,
     graph_statistics,
     mark_concept,
+    mark_last_letter,
     neuron_graph,
     strongest_edges,
+    synapse_growth,
     synapse_selectivity,
 )
 from onehotglm.networks.language import LanguageModel, generate
@@ -121,28 +125,11 @@ def graph_measures(model: BDH) -> dict[int, dict[str, float]]:
     return found
 
 
-def hebbian_factors(model: BDH, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Drive (head, time, post) and activity (head, time, pre), whose product is a change."""
-    features, neurons = model.activity(jnp.asarray(tokens[None], jnp.int32))
-    drive = jnp.einsum("td,hdn->htn", features[LEVEL, 0], model.core.encoder_y)
-    return np.asarray(drive), np.asarray(neurons.x[LEVEL, :, 0])
-
-
-def most_selective(
-    drive: np.ndarray, activity: np.ndarray, labels: np.ndarray, others: np.ndarray
-) -> tuple[int, int, int]:
-    """Head, post and pre of the synapse with the largest t of some tokens against others.
-
-    Of those that grow at these tokens: others may just shrink less.
-    """
-    largest = []
-    for d, a in zip(drive, activity, strict=True):
-        changes = [d[chosen][:, :, None] * a[chosen][:, None, :] for chosen in (labels, others)]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            t = stats.ttest_ind(*changes, equal_var=False).statistic
-        grows = np.isfinite(t) & (changes[0].mean(axis=0) > 0)
-        largest.append(np.where(grows, t, -np.inf))
-    return tuple(int(i) for i in np.unravel_index(np.argmax(largest), np.shape(largest)))
+def most_selective(heads: list[xr.Dataset]) -> tuple[Synapse, xr.Dataset]:
+    """Most selective synapse of all heads, and what was found in its head."""
+    head = int(np.argmax([found["selectivity"].max() for found in heads]))
+    found = heads[head]
+    return Synapse(LEVEL, head, int(found["best_post"]), int(found["best_pre"])), found
 
 
 def ranked_above(values: np.ndarray, labels: np.ndarray, others: np.ndarray) -> float:
@@ -154,46 +141,35 @@ def ranked_above(values: np.ndarray, labels: np.ndarray, others: np.ndarray) -> 
 def concept_measures(model: BDH, task: Task, concept: str) -> dict[str, float]:
     """How selective the best synapse of all heads is, and whether that holds in new text.
 
-    In the new text changes at the end of the word are compared with those at all other
-    tokens, and with those at the same letter in other words: a synapse for the letter
+    In the new text growth at the end of the word is compared with that at all other
+    tokens, and with that at the same letter in other words: a synapse for the letter
     alone scores 1/2 there.  Chosen by the second comparison, another synapse is the best.
     """
-    known, new = (task.validation.tokens[k * STRETCH :][:STRETCH] for k in (0, 1))
-    heads = [
-        synapse_selectivity(
-            model,
-            known,
-            mark_concept(bytes(known), concept),
-            level=LEVEL,
-            head=head,
-            n_shuffles=N_SHUFFLES,
-        )
-        for head in range(len(model.core.decoder))
-    ]
-    best = int(np.argmax([found["selectivity"].max() for found in heads]))
-    found = heads[best]
-    chosen = {"": (best, int(found["best_post"]), int(found["best_pre"]))}
-    chosen["_contrast"] = most_selective(
-        *hebbian_factors(model, known), *concept_and_same_letter(known, concept)
-    )
-    labels, same_letter = concept_and_same_letter(new, concept)
-    drive, activity = hebbian_factors(model, new)
+    known, new = (bytes(task.validation.tokens[k * STRETCH :][:STRETCH]) for k in (0, 1))
+    same_letter = mark_last_letter(known, concept)
+
+    def all_heads(others: np.ndarray | None, n_shuffles: int) -> list[xr.Dataset]:
+        labels = mark_concept(known, concept)
+        options = {"level": LEVEL, "others": others, "n_shuffles": n_shuffles}
+        return [
+            synapse_selectivity(model, known, labels, head=head, **options)
+            for head in range(len(model.core.decoder))
+        ]
+
+    heads = all_heads(None, N_SHUFFLES)
+    best, found = most_selective(heads)
+    chosen = {"": best, "_contrast": most_selective(all_heads(same_letter, 0))[0]}
+    labels, same_letter = mark_concept(new, concept), mark_last_letter(new, concept)
     measured = {
         "largest_t": float(found["selectivity"].max()),
         "shuffled_largest_t": float(np.mean([head["shuffled_maximum"].mean() for head in heads])),
         "p_value": float(found["p_value"]),
     }
-    for name, (head, post, pre) in chosen.items():
-        changes = drive[head, :, post] * activity[head, :, pre]
-        measured[f"new_text{name}"] = ranked_above(changes, labels, ~labels)
-        measured[f"new_text_same_letter{name}"] = ranked_above(changes, labels, same_letter)
+    growth = synapse_growth(model, new, list(chosen.values())).values
+    for name, values in zip(chosen, growth, strict=True):
+        measured[f"new_text{name}"] = ranked_above(values, labels, ~labels)
+        measured[f"new_text_same_letter{name}"] = ranked_above(values, labels, same_letter)
     return measured
-
-
-def concept_and_same_letter(tokens: np.ndarray, concept: str) -> tuple[np.ndarray, np.ndarray]:
-    """Tokens at which a word is complete, and those of its last letter in other words."""
-    labels = mark_concept(bytes(tokens), concept)
-    return labels, (tokens == ord(concept[-1])) & ~labels
 
 
 def measure_bdh(model: BDH, task: Task, synapses: bool) -> dict:

@@ -27,6 +27,8 @@ from onehotglm.networks.bdh import (
     Synapse,
     make_bdh,
     mark_concept,
+    mark_last_letter,
+    synapse_growth,
     synapse_selectivity,
     synapse_strength,
 )
@@ -78,7 +80,7 @@ def find_synapse(model: BDH, text: np.ndarray, concept: str) -> tuple[Synapse, x
         strongest = np.argsort(t.ravel())[-N_CANDIDATES:]
         ends = np.stack(np.unravel_index(strongest, t.shape), axis=1).tolist()
         candidates += [Synapse(LEVEL, head, post, pre) for post, pre in ends]
-    growth = np.diff(synapse_strength(model, text, candidates).values, prepend=0)
+    growth = synapse_growth(model, text, candidates).values
     kept = growth[:, labels].sum(axis=1) / np.abs(growth).sum(axis=1)
     best = candidates[int(kept.argmax())]
     return best, heads[best.head]
@@ -88,7 +90,7 @@ def growth_where(growth: xr.DataArray, concept: str) -> dict[str, np.ndarray]:
     """Growth of a synapse at a word, at its last letter elsewhere, and at all other letters."""
     codes = growth["code"].values
     labels = mark_concept(bytes(codes), concept)
-    same_letter = (codes == ord(concept[-1])) & ~labels
+    same_letter = mark_last_letter(bytes(codes), concept)
     return {
         f'after "{concept}"': growth.values[labels],
         f'after "{concept[-1]}" elsewhere': growth.values[same_letter],
@@ -97,9 +99,11 @@ def growth_where(growth: xr.DataArray, concept: str) -> dict[str, np.ndarray]:
 
 
 def draw(
-    strength: xr.DataArray, synapse: Synapse, found: xr.Dataset, concept: str, path: Path
+    model: BDH, text: np.ndarray, synapse: Synapse, found: xr.Dataset, concept: str, path: Path
 ) -> None:
-    growth = strength.copy(data=np.diff(strength.values, prepend=0))
+    strength, growth = (
+        read(model, text, [synapse]).isel(synapse=0) for read in (synapse_strength, synapse_growth)
+    )
     rng = np.random.default_rng(0)
     with plt.rc_context(style()):
         figure, panels = plt.subplot_mosaic(
@@ -152,8 +156,8 @@ def main() -> None:
     print(bytes(generate(model, known.tokens[None, :4], 80)[0].astype("uint8")).decode())
     synapse, found = find_synapse(model, known.tokens[:2048], options.concept)
     print(f"{synapse}: t = {t_of(synapse, found):.0f}")
-    strength = synapse_strength(model, new.tokens[:2048], [synapse]).isel(synapse=0)
-    draw(strength, synapse, found, options.concept, options.out / "bdh_synapses.png")
+    path = options.out / "bdh_synapses.png"
+    draw(model, new.tokens[:2048], synapse, found, options.concept, path)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ from onehotglm.networks.bdh.published import load_published
 from onehotglm.networks.bdh.synapses import (
     Synapse,
     mark_concept,
+    mark_last_letter,
+    synapse_growth,
     synapse_selectivity,
     synapse_strength,
 )
@@ -37,9 +39,11 @@ __all__ = [
     "load_published",
     "make_bdh",
     "mark_concept",
+    "mark_last_letter",
     "neuron_graph",
     "rewire",
     "strongest_edges",
+    "synapse_growth",
     "synapse_selectivity",
     "synapse_strength",
 ]

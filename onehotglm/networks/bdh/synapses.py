@@ -2,8 +2,8 @@
 
 The state of a level is a matrix of synapses from neuron i to the features; through
 D_y it becomes synapses from neuron i to neuron j of the same head.  At token t the
-synapse from i to j changes by Hebb's rule by ``xs_t[i] v_t[j]`` with ``v_t = x_t D_y``:
-what i does times what drives j.  Its strength is the sum of the changes so far, turned
+synapse from i to j grows by Hebb's rule by ``xs_t[i] v_t[j]`` with ``v_t = x_t D_y``:
+what i does times what drives j.  Its strength is the sum of the growth so far, turned
 by the rotation that has passed since each.
 """
 
@@ -18,7 +18,8 @@ from jaxtyping import Array, Float, Int
 
 from onehotglm.errors import InvalidInputError
 from onehotglm.networks.bdh.model import BDH
-from onehotglm.networks.bdh.rotary import rotate
+from onehotglm.networks.bdh.rotary import rotate, turns
+from onehotglm.networks.language import check_tokens
 from onehotglm.random_state import RandomState, numpy_generator
 
 
@@ -39,12 +40,6 @@ class Synapse(NamedTuple):
     pre: int
 
 
-def as_tokens(text: str | bytes | np.ndarray) -> np.ndarray:
-    """Tokens (time,) of a text of bytes, or the tokens themselves."""
-    text = text.encode() if isinstance(text, str) else text
-    return np.frombuffer(text, np.uint8) if isinstance(text, bytes) else np.asarray(text)
-
-
 def mark_concept(text: str | bytes, concept: str | bytes) -> np.ndarray:
     """Find the bytes at which a word is complete: where a concept has just been named.
 
@@ -58,18 +53,60 @@ def mark_concept(text: str | bytes, concept: str | bytes) -> np.ndarray:
     bool ndarray, shape (byte,)
         True at the last byte of each occurrence.
 
+    Raises
+    ------
+    InvalidInputError
+        If the concept is empty.
+
     Examples
     --------
     >>> mark_concept("a cat", "cat").astype(int)
     array([0, 0, 0, 0, 1])
     """
-    text, concept = (part.encode() if isinstance(part, str) else part for part in (text, concept))
+    text, concept = _as_bytes(text), _as_bytes(concept)
+    if not concept:
+        raise InvalidInputError("the concept is empty; expected a word of the text")
     marks = np.zeros(len(text), bool)
     place = text.find(concept)
     while place >= 0:
         marks[place + len(concept) - 1] = True
         place = text.find(concept, place + 1)
     return marks
+
+
+def mark_last_letter(text: str | bytes, concept: str | bytes) -> np.ndarray:
+    """Find the last letter of a word where it ends other words, or stands inside them.
+
+    What a network does after a word may be what it does after the word's last letter,
+    whatever stood before.  These are the places to compare with.
+
+    Parameters
+    ----------
+    text, concept : str or bytes
+        As in `mark_concept`.
+
+    Returns
+    -------
+    bool ndarray, shape (byte,)
+        True where the byte is the last one of the concept, and no occurrence of the
+        concept ends.
+
+    Raises
+    ------
+    InvalidInputError
+        If the concept is empty.
+
+    Examples
+    --------
+    >>> mark_last_letter("to the cat", "cat").astype(int)
+    array([1, 0, 0, 1, 0, 0, 0, 0, 0, 0])
+    """
+    named = mark_concept(text, concept)
+    return (np.frombuffer(_as_bytes(text), np.uint8) == _as_bytes(concept)[-1]) & ~named
+
+
+def _as_bytes(text: str | bytes) -> bytes:
+    return text.encode() if isinstance(text, str) else text
 
 
 def synapse_strength(
@@ -96,7 +133,8 @@ def synapse_strength(
     Raises
     ------
     InvalidInputError
-        If a synapse does not exist, or there is none.
+        If a synapse does not exist, or there is none; if the text is empty or holds
+        tokens that the network does not know.
 
     Examples
     --------
@@ -105,24 +143,78 @@ def synapse_strength(
     >>> synapse_strength(model, "hello", [Synapse(1, 0, post=3, pre=5)]).shape
     (1, 5)
     """
+    tokens, index = _tokens_of(model, text), _index_of(model, synapses)
+    strength = _strengths(model, jnp.asarray(tokens, jnp.int32), jnp.asarray(index))
+    return _along_text(strength, tokens, index, "strength")
+
+
+def synapse_growth(
+    model: BDH, text: str | bytes | np.ndarray, synapses: Sequence[Synapse]
+) -> xr.DataArray:
+    """How much some synapses grow at each token of a text by Hebb's rule.
+
+    Parameters
+    ----------
+    model, text, synapses
+        As in `synapse_strength`.
+
+    Returns
+    -------
+    DataArray, dims (synapse, token)
+        ``xs_t[pre] v_t[post]``; below zero where the synapse shrinks.  Coordinates as in
+        `synapse_strength`.
+
+    Raises
+    ------
+    InvalidInputError
+        As in `synapse_strength`.
+
+    Examples
+    --------
+    >>> from onehotglm.networks.bdh import make_bdh
+    >>> model = make_bdh(4, n_neurons=16, n_heads=2, n_levels=2)
+    >>> synapse_growth(model, "hello", [Synapse(1, 0, post=3, pre=5)]).dims
+    ('synapse', 'token')
+    """
+    tokens, index = _tokens_of(model, text), _index_of(model, synapses)
+    growth = _growths(model, jnp.asarray(tokens, jnp.int32), jnp.asarray(index))
+    return _along_text(growth, tokens, index, "growth")
+
+
+def _tokens_of(model: BDH, text: str | bytes | np.ndarray) -> np.ndarray:
+    tokens = _as_bytes(text) if isinstance(text, str | bytes) else np.asarray(text)
+    tokens = np.frombuffer(tokens, np.uint8) if isinstance(tokens, bytes) else tokens
+    if tokens.ndim != 1 or not len(tokens):
+        raise InvalidInputError(
+            f"the text has shape {tokens.shape}, expected (time,) with at least one token"
+        )
+    check_tokens(tokens, model.n_tokens, "the text")
+    return tokens
+
+
+def _index_of(model: BDH, synapses: Sequence[Synapse]) -> np.ndarray:
     n_heads, n_neurons, _ = model.core.decoder.shape
     limits = (model.core.n_levels, n_heads, n_neurons, n_neurons)
-    index = np.array(synapses, int).reshape(-1, 4)
-    if not len(index) or (index < 0).any() or (index >= limits).any():
+    if any(
+        len(synapse) != 4 or not all(0 <= i < n for i, n in zip(synapse, limits, strict=True))
+        for synapse in synapses
+    ) or not len(synapses):
         raise InvalidInputError(
             f"synapses are {list(synapses)}, expected at least one (level, head, post, pre), each "
             f"from 0 and below {limits}"
         )
-    tokens = as_tokens(text)
-    strength = _strengths(model, jnp.asarray(tokens, jnp.int32), jnp.asarray(index))
+    return np.array(synapses, int)
+
+
+def _along_text(values: Array, tokens: np.ndarray, index: np.ndarray, name: str) -> xr.DataArray:
     coords = {
         name: ("synapse", column) for name, column in zip(Synapse._fields, index.T, strict=True)
     }
     return xr.DataArray(
-        np.asarray(strength),
+        np.asarray(values),
         dims=("synapse", "token"),
         coords={**coords, "code": ("token", tokens)},
-        name="strength",
+        name=name,
     )
 
 
@@ -135,13 +227,25 @@ def _strengths(
     n_neurons = neurons.x.shape[-1]
     time = jnp.arange(len(tokens))
     # A presynaptic neuron is turned together with its partner half the neurons away.
-    partner = (pre + n_neurons // 2) % n_neurons
+    n_pairs = n_neurons // 2
+    partner = (pre + n_pairs) % n_neurons
     keys = rotate(neurons.x[:, :, 0], time)
     drive = jnp.einsum("std,sd->st", features[level, 0], model.core.encoder_y[head, :, post])
     grown = [jnp.cumsum(keys[level, head, :, i] * drive, axis=1) for i in (pre, partner)]
-    one = rotate(jnp.eye(n_neurons)[pre][:, None, :], time + 1)
-    asked = [jnp.take_along_axis(one, i[:, None, None], axis=2)[..., 0] for i in (pre, partner)]
-    return grown[0] * asked[0] + grown[1] * asked[1]
+    # What the next token reads, if the presynaptic neuron alone is active with 1.
+    cos, sin = (angle.T[pre % n_pairs] for angle in turns(n_neurons, time + 1, drive.dtype))
+    sign = jnp.where(pre < n_pairs, 1, -1)[:, None]
+    return grown[0] * cos + grown[1] * sign * sin
+
+
+@eqx.filter_jit
+def _growths(
+    model: BDH, tokens: Int[Array, " time"], index: Int[Array, "synapse 4"]
+) -> Float[Array, "synapse time"]:
+    features, neurons = model.activity(tokens[None])
+    level, head, post, pre = index.T
+    drive = jnp.einsum("std,sd->st", features[level, 0], model.core.encoder_y[head, :, post])
+    return drive * neurons.x[level, head, 0, :, pre]
 
 
 def synapse_selectivity(
@@ -151,14 +255,17 @@ def synapse_selectivity(
     *,
     level: int,
     head: int,
+    others: np.ndarray | None = None,
     n_shuffles: int = 100,
     random_state: RandomState = 0,
 ) -> xr.Dataset:
     """How much more each synapse of a head grows at the tokens of a concept.
 
-    For each synapse Welch's t compares its Hebbian changes at the labelled tokens with
-    those at all others.  The largest t of all synapses is compared with that under
-    labels shifted along the text by random amounts, which keeps how they cluster.
+    For each synapse Welch's t compares its growth at the labelled tokens with that at
+    others.  A synapse for the concept grows there: those that only shrink less than
+    elsewhere count as not selective.  The largest t of all synapses is compared with
+    that under labels shifted along the text by random amounts, which keeps how they
+    cluster.
 
     Parameters
     ----------
@@ -170,48 +277,60 @@ def synapse_selectivity(
         Tokens of the concept; see `mark_concept`.
     level, head : int
         Which synapses.
+    others : bool array, shape (time,), optional
+        Tokens to compare with, for instance those of `mark_last_letter`: is a synapse
+        for the word, or for its last letter?  Default: all that are not labelled.
     n_shuffles : int
-        Number of shifted labels.
+        Number of shifted labels; `others` are shifted along.
     random_state : int, key or numpy Generator
         Seed of the shifts.
 
     Returns
     -------
     Dataset
-        ``selectivity`` (post, pre): Welch's t, zero for synapses that never change.
+        ``selectivity`` (post, pre): Welch's t; zero for synapses that change at none of
+        these tokens, and instead of a positive t for those that do not grow at the concept.
         ``shuffled_maximum`` (shuffle): the largest t under each shift.  ``p_value``:
         share of shifts, and the labels themselves, with so large a maximum.
-        ``best_post`` and ``best_pre``: the most selective synapse.
+        ``best_post`` and ``best_pre``: the most selective synapse; any of them where no
+        selectivity is above 0.
 
     Raises
     ------
     InvalidInputError
         If level, head or labels do not fit, or fewer than two tokens are labelled or
-        not labelled.
+        to be compared with; if the text is empty or holds unknown tokens.
+
+    Examples
+    --------
+    >>> from onehotglm.networks.bdh import make_bdh
+    >>> text = "the cat saw the rat; the cat sat"
+    >>> found = synapse_selectivity(
+    ...     make_bdh(4, n_neurons=16, n_heads=2, n_levels=2), text, mark_concept(text, "cat"),
+    ...     level=1, head=0, others=mark_last_letter(text, "cat"), n_shuffles=9)
+    >>> found["selectivity"].shape
+    (8, 8)
     """
-    tokens, labels = as_tokens(text), np.asarray(labels, bool)
-    if labels.shape != tokens.shape:
-        raise InvalidInputError(
-            f"labels have shape {labels.shape}, expected {tokens.shape}: one per token"
-        )
-    if min(labels.sum(), (~labels).sum()) < 2:
-        raise InvalidInputError(
-            f"{labels.sum()} of {len(labels)} tokens are labelled; expected at least two with and "
-            "two without: read a longer text"
-        )
+    tokens, labels = _tokens_of(model, text), np.asarray(labels, bool)
+    others = ~labels if others is None else np.asarray(others, bool)
+    _check_labels(labels, others, tokens)
     n_levels, n_heads = model.core.n_levels, len(model.core.decoder)
     if not (0 <= level < n_levels and 0 <= head < n_heads):
         raise InvalidInputError(
             f"level={level}, head={head}; the network has {n_levels} levels and {n_heads} heads, "
             "counted from 0"
         )
-    rng = numpy_generator(random_state)
+    if n_shuffles < 0:
+        raise InvalidInputError(f"n_shuffles={n_shuffles}, but it must be at least 0")
     factors = _hebbian_factors(model, jnp.asarray(tokens, jnp.int32), level, head)
-    found = np.asarray(_welch(*factors, jnp.asarray(labels)))
-    shifts = rng.integers(1, len(labels), size=n_shuffles)
-    largest = np.array(
-        [float(_welch(*factors, jnp.asarray(np.roll(labels, shift))).max()) for shift in shifts]
-    )
+
+    def t_of(shift: int) -> np.ndarray:
+        shifted = (jnp.asarray(np.roll(marks, shift)) for marks in (labels, others))
+        return np.asarray(_welch(*factors, *shifted))
+
+    found = t_of(0)
+    shifts = numpy_generator(random_state).integers(1, len(labels), size=n_shuffles)
+    largest = np.array([t_of(shift).max() for shift in shifts])
     post, pre = np.unravel_index(found.argmax(), found.shape)
     neurons = np.arange(len(found))
     return xr.Dataset(
@@ -227,6 +346,24 @@ def synapse_selectivity(
     )
 
 
+def _check_labels(labels: np.ndarray, others: np.ndarray, tokens: np.ndarray) -> None:
+    for name, marks in {"labels": labels, "others": others}.items():
+        if marks.shape != tokens.shape:
+            raise InvalidInputError(
+                f"{name} have shape {marks.shape}, expected {tokens.shape}: one per token"
+            )
+    if (labels & others).any():
+        raise InvalidInputError(
+            f"{(labels & others).sum()} tokens are both labelled and among the others; expected "
+            "each to be one or none of them"
+        )
+    if min(labels.sum(), others.sum()) < 2:
+        raise InvalidInputError(
+            f"{labels.sum()} of {len(labels)} tokens are labelled, {others.sum()} are to be "
+            "compared with; expected at least two of each: read a longer text"
+        )
+
+
 @eqx.filter_jit
 def _hebbian_factors(
     model: BDH, tokens: Int[Array, " time"], level: int, head: int
@@ -237,18 +374,26 @@ def _hebbian_factors(
 
 @eqx.filter_jit
 def _welch(
-    drive: Float[Array, "time post"], activity: Float[Array, "time pre"], labels: Array
+    drive: Float[Array, "time post"],
+    activity: Float[Array, "time pre"],
+    labels: Array,
+    others: Array,
 ) -> Float[Array, "post pre"]:
-    """Welch's t of all products ``drive[:, j] activity[:, i]`` between two sets of tokens."""
+    """Welch's t of all products ``drive[:, j] activity[:, i]`` between two sets of tokens.
+
+    Zero instead of above zero where the mean of the first set is not above zero.
+    """
 
     def moments(chosen: Array) -> tuple[Array, Array, Array]:
         n = chosen.sum()
         mean = (drive * chosen[:, None]).T @ activity / n
         square = (drive**2 * chosen[:, None]).T @ activity**2 / n
-        return n, mean, jnp.maximum(square - mean**2, 0) * n / (n - 1)
+        # A synapse that grows by one amount each time has a variance of rounding.
+        rounding = jnp.finfo(drive.dtype).eps * square
+        return n, mean, jnp.maximum(square - mean**2, rounding) * n / (n - 1)
 
-    weights = labels.astype(drive.dtype)
-    n_in, mean_in, variance_in = moments(weights)
-    n_out, mean_out, variance_out = moments(1 - weights)
+    n_in, mean_in, variance_in = moments(labels.astype(drive.dtype))
+    n_out, mean_out, variance_out = moments(others.astype(drive.dtype))
     error = jnp.sqrt(variance_in / n_in + variance_out / n_out)
-    return jnp.where(error > 0, (mean_in - mean_out) / jnp.where(error > 0, error, 1), 0)
+    t = jnp.where(error > 0, (mean_in - mean_out) / jnp.where(error > 0, error, 1), 0)
+    return jnp.where(mean_in > 0, t, jnp.minimum(t, 0))
