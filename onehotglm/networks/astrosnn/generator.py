@@ -66,6 +66,11 @@ class AstroGenerator(Generator):
     ) -> None:
         if population is None:
             population = make_population(20, 1, numpy_generator(0))
+        if not isinstance(population, AstroPopulation):
+            raise InvalidInputError(
+                f"population is {type(population).__name__}, expected AstroPopulation: one of "
+                "make_astro_population, or the first of the layers of make_astro_rnn"
+            )
         self.population = population
         self.bin_size = bin_size
         self.mean_rate = mean_rate

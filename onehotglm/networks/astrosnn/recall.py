@@ -139,6 +139,11 @@ class DelayedRecall(SharedBatch):
 def _answers(
     network: RNN, task: DelayedRecall, key: PRNGKeyArray, delay: Int[Array, ""]
 ) -> tuple[Float[Array, "batch item class"], Int[Array, "batch item"]]:
+    if network.n_heads != task.n_items:
+        raise InvalidInputError(
+            f"the network has {network.n_heads} heads for n_items={task.n_items} of the task; "
+            "expected one per item: build it with n_heads=task.n_items, n_inputs=task.n_inputs"
+        )
     for_trials, for_state = jax.random.split(key)
     inputs, start, labels = task.draw(for_trials, delay)
     return network.logits(network.activity_at_end(for_state, inputs, start)), labels
@@ -186,7 +191,8 @@ def recall_accuracy(
     Raises
     ------
     InvalidInputError
-        If the delay is below 0 or above ``task.max_delay``.
+        If the delay is below 0 or above ``task.max_delay``, or the network has another
+        number of heads.
     """
     if not 0 <= delay <= task.max_delay:
         raise InvalidInputError(

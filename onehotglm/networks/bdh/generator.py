@@ -57,7 +57,8 @@ class BDHGenerator(Generator):
     Raises
     ------
     InvalidInputError
-        If the network is silent, or a parameter is out of range.
+        If the network is silent, a parameter is out of range, or the text is too short or holds
+        bytes that the network does not know.
 
     Examples
     --------

@@ -51,7 +51,8 @@ def strongest_edges(graph: xr.DataArray, n_edges: int) -> xr.DataArray:
     graph : DataArray, dims (post, pre)
         Weights.
     n_edges : int
-        How many edges to keep, if so many are above zero.
+        How many edges to keep, if so many are above zero; of equal ones that would be
+        the last, all are kept.
 
     Returns
     -------
@@ -103,6 +104,11 @@ def find_communities(
         Weight of the edges inside communities beyond that of random edges with the
         same strengths, as a share of all; at most 1.
 
+    Raises
+    ------
+    InvalidInputError
+        If a weight is below 0 or no number, or there is no edge.
+
     Examples
     --------
     >>> pairs = np.kron(np.eye(2), np.array([[0.0, 1.0], [1.0, 0.0]]))
@@ -112,6 +118,11 @@ def find_communities(
     """
     import networkx as nx
 
+    if not (graph.values >= 0).all() or not graph.values.any():
+        raise InvalidInputError(
+            f"the graph has weights from {graph.values.min():g} to {graph.values.max():g}, "
+            "expected at least 0 and one edge; take the graph of strongest_edges"
+        )
     rng = numpy_generator(random_state)
     links = nx.from_numpy_array(graph.transpose("pre", "post").values, create_using=nx.DiGraph)
     found = nx.community.louvain_communities(links, seed=int(rng.integers(2**31)))
@@ -270,6 +281,19 @@ def graph_statistics(
         ``modularity``, ``null_modularity`` (null), ``community`` (neuron),
         ``degree_in`` and ``degree_out`` (neuron), and the variables of `degree_tail`
         for the sum of both.
+
+    Raises
+    ------
+    InvalidInputError
+        As in `find_communities` and `degree_tail`.
+
+    Examples
+    --------
+    >>> from onehotglm.networks.bdh import make_bdh
+    >>> edges = strongest_edges(neuron_graph(make_bdh(4, n_neurons=64, n_heads=2)), 256)
+    >>> found = graph_statistics(edges, n_null=2)
+    >>> int(found["degree_in"].sum()), found["null_modularity"].sizes["null"]
+    (256, 2)
     """
     rng = numpy_generator(random_state)
     community, modularity = find_communities(graph, rng)

@@ -72,7 +72,16 @@ class GraphBDH(eqx.Module):
         Returns
         -------
         array, shape (time, token)
+
+        Raises
+        ------
+        InvalidInputError
+            If there are several texts.
         """
+        if tokens.ndim != 1:
+            raise InvalidInputError(
+                f"the tokens have shape {tokens.shape}, expected (time,): the graph reads one text"
+            )
         n_heads, n_neurons, _ = self.power_q.shape
         positions = jnp.arange(len(tokens))
         empty = jnp.zeros((self.n_levels, n_heads, n_neurons, n_neurons), self.edges_x.dtype)

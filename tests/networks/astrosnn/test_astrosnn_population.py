@@ -156,6 +156,7 @@ def test_wrong_astrocytes_are_named(options):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"population": make_astro_rnn(3)}, "population is RNN, expected AstroPopulation"),
         ({"noise": 0}, "noise=0 must be above 0"),
         ({"mean_rate": 60.0}, "less than one spike expected per bin"),
     ],

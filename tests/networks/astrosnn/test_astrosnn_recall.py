@@ -90,6 +90,15 @@ def test_delay_must_fit_the_task():
         recall_accuracy(make_astro_rnn(3), CLEAN, 10)
 
 
+def test_there_is_a_head_per_item():
+    network = make_astro_rnn(3, n_inputs=CLEAN.n_inputs)
+    with pytest.raises(InvalidInputError, match="has 1 heads for n_items=2 of the task"):
+        recall_accuracy(network, CLEAN, 9)
+    optimiser = Optimiser()
+    with pytest.raises(InvalidInputError, match="has 1 heads for n_items=2 of the task"):
+        run_steps(start_training(network, optimiser), CLEAN, optimiser, 5)
+
+
 @pytest.mark.slow
 def test_the_task_is_learned():
     task = DelayedRecall(max_delay=20, min_delay=20, n_items=2)

@@ -149,6 +149,11 @@ def test_tokens_see_the_past_only(reference):
     assert not np.allclose(before[:, 20:], after[:, 20:])
 
 
+def test_graph_reads_one_text():
+    with pytest.raises(InvalidInputError, match=r"shape \(1, 3\), expected \(time,\)"):
+        as_graph(make_bdh(4, n_neurons=8, n_heads=1)).logits(jnp.zeros((1, 3), int))
+
+
 def test_graph_needs_enough_neurons():
     with pytest.raises(InvalidInputError, match="a head has 4 neurons for 6 features"):
         as_graph(make_bdh(6, n_neurons=8, n_heads=2))

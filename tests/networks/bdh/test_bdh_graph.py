@@ -59,6 +59,19 @@ def test_planted_modules_are_found():
     assert modularity > 0.5
 
 
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (np.zeros((3, 3)), "weights from 0 to 0, expected at least 0 and one edge"),
+        (np.eye(3) - 1, "weights from -1 to 0"),
+        (np.full((3, 3), np.nan), "weights from nan to nan"),
+    ],
+)
+def test_communities_need_edges(weights, message):
+    with pytest.raises(InvalidInputError, match=message):
+        find_communities(as_graph_of(weights))
+
+
 @settings(max_examples=15, deadline=None)
 @given(n_neurons=st.integers(2, 12), density=st.floats(0, 1), seed=st.integers(0, 999))
 def test_rewiring_keeps_degrees(n_neurons, density, seed):
