@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.rst"))]
 _REFERENCED = (
     *("comparison", "io", "networks", "networks.rnn"),
-    *("networks.astrosnn", "networks.bdh", "plots", "report", "simulate"),
+    *("networks.astrosnn", "networks.bdh", "networks.language", "networks.text"),
+    *("networks.training", "networks.transformer", "plots", "report", "simulate"),
 )
 SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
 
