@@ -35,7 +35,7 @@ KINDS = {
     "strong": {"contact": 4.0, "coupling": -0.3},
 }
 # Membranes integrate over 2 to 10 bins.
-HISTORY = {"basis": "raised_cosine", "n_lags": 15, "n_basis": 2}
+HISTORY = {"basis": "raised_cosine", "n_lags": 15, "n_basis": 2, "prior": "none"}
 N_STATES = 3
 EDGES = 0.1
 N_REWIRED = 100

@@ -32,6 +32,7 @@ from language_runs import (
     read_history,
     read_task,
 )
+from matplotlib.ticker import NullLocator
 from verdicts import Interval, interval, show, verdict_above_zero
 
 from onehotglm.networks.layers import count_parameters
@@ -302,12 +303,20 @@ def draw(found: Found, sizes: list[str], path: Path) -> None:
         right.set(xscale="log", yscale="log")
         right.yaxis.set_major_formatter("{x:.2f}")
         right.yaxis.set_minor_formatter("{x:.2f}")
+        # All models of a size have about as many parameters as the first one.
+        n_parameters = [count_parameters(make_model(MODELS[0], s, window, 0)) for s in sizes]
+        right.set_xticks(n_parameters, [_in_words(n) for n in n_parameters])
+        right.xaxis.set_minor_locator(NullLocator())
         left.legend()
         right.legend()
         finish(left, xlabel="step", ylabel="training loss (nats per byte)", title=sizes[-1])
         finish(right, xlabel="parameters", ylabel="held-out loss", title="Scaling")
         figure.savefig(path, dpi=150)
     print(f"\nfigure: {path}")
+
+
+def _in_words(number: int) -> str:
+    return f"{number / 1e6:.1f} M" if number >= 1e6 else f"{number / 1e3:.0f} k"
 
 
 def main() -> None:

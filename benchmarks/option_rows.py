@@ -100,9 +100,8 @@ def scores(test, *models) -> tuple[float, ...]:
 
 
 def given_to(model, test) -> dict[str, Any]:
-    """Give what a model needs beside the spikes; chains of groups take no covariates."""
-    names = getattr(model, "covariate_names_", None)
-    return {} if names is None else {"covariates": test["covariates"]}
+    """Give what a model needs beside the spikes."""
+    return {} if model.covariate_names_ is None else {"covariates": test["covariates"]}
 
 
 class Decoded(NamedTuple):

@@ -11,7 +11,8 @@ from onehotglm.networks.transformer import make_transformer
 @pytest.fixture(scope="module")
 def model():
     random = make_transformer(8, n_layers=2, n_heads=2, max_length=12, n_tokens=7, random_state=1)
-    return jax.tree.map(lambda w: w + 0.1, random)  # no bias is zero
+    # Weights of such a size that every part of the network matters.
+    return jax.tree.map(lambda w: w * (10 if w.ndim > 1 else 1) + 0.1, random)
 
 
 @jax.jit
@@ -63,12 +64,6 @@ def test_cache_gives_the_same_logits(model):
         return jax.lax.scan(lambda s, t: model.step(s, t), state, tokens.T)[1].swapaxes(0, 1)
 
     np.testing.assert_allclose(stepwise(model, tokens), at_once(model, tokens), atol=1e-4)
-
-
-def test_untrained_networks_of_all_widths_are_as_active():
-    tokens = jnp.arange(8)[None]
-    sizes = [make_transformer(width, max_length=8).logits(tokens).std() for width in (16, 256)]
-    assert 0.8 < sizes[0] / sizes[1] < 1.25
 
 
 def test_number_of_parameters():
