@@ -45,7 +45,6 @@ ACTIONS = ("runs to", "waits at", "turns to", "looks at", "sleeps near")
 LEVEL = 1  # at level 0 activity depends on the last letter alone
 WINDOW = 64
 N_SHOWN = 128  # letters
-N_CANDIDATES = 200  # synapses per head, the most selective by their t
 
 
 def write_sentences(n_sentences: int, random_state: int = 0) -> str:
@@ -65,25 +64,22 @@ def learn(text: Text, n_steps: int) -> BDH:
     return train(state, objective, optimiser, text, n_steps=n_steps, progress=True).state.model
 
 
-def find_synapse(model: BDH, text: np.ndarray, concept: str) -> tuple[Synapse, xr.Dataset]:
-    """Find the steady synapse that keeps its growth for the moments when a concept is named."""
+def find_synapse(
+    model: BDH, text: np.ndarray, concept: str, others: np.ndarray | None = None
+) -> tuple[Synapse, xr.Dataset]:
+    """Find the steady synapse that is most selective for the moments when a concept is named."""
     labels = mark_concept(bytes(text), concept)
     n_heads, n_neurons, _ = model.core.decoder.shape
-    turns = xr.DataArray(N_SHOWN * np.tile(frequencies(n_neurons), 2), dims="pre")
-    heads = [
-        synapse_selectivity(model, text, labels, level=LEVEL, head=head, n_shuffles=50)
-        for head in range(n_heads)
-    ]
+    steady = N_SHOWN * np.tile(frequencies(n_neurons), 2) < 0.25  # turns of each sender
     candidates = []
-    for head, found in enumerate(heads):
-        t = found["selectivity"].where(turns < 0.25, 0).values
-        strongest = np.argsort(t.ravel())[-N_CANDIDATES:]
-        ends = np.stack(np.unravel_index(strongest, t.shape), axis=1).tolist()
-        candidates += [Synapse(LEVEL, head, post, pre) for post, pre in ends]
-    growth = synapse_growth(model, text, candidates).values
-    kept = growth[:, labels].sum(axis=1) / np.abs(growth).sum(axis=1)
-    best = candidates[int(kept.argmax())]
-    return best, heads[best.head]
+    for head in range(n_heads):
+        options = {"level": LEVEL, "head": head, "others": others, "n_shuffles": 50}
+        found = synapse_selectivity(model, text, labels, **options)
+        t = found["selectivity"].values[:, steady]
+        post, pre = np.unravel_index(t.argmax(), t.shape)
+        synapse = Synapse(LEVEL, head, int(post), int(np.flatnonzero(steady)[pre]))
+        candidates.append((t.max(), synapse, found))
+    return max(candidates, key=lambda candidate: candidate[0])[1:]
 
 
 def growth_where(growth: xr.DataArray, concept: str) -> dict[str, np.ndarray]:
@@ -137,6 +133,14 @@ def draw(
     print(f"figure: {path}")
 
 
+def report(others: str, synapse: Synapse, found: xr.Dataset) -> None:
+    n_larger = int((found["shuffled_maximum"] >= t_of(synapse, found)).sum())
+    print(
+        f"against {others}: {synapse}, t = {t_of(synapse, found):.0f}; by chance as large in "
+        f"{n_larger} of {found.sizes['shuffle']} shifts"
+    )
+
+
 def t_of(synapse: Synapse, found: xr.Dataset) -> float:
     return float(found["selectivity"].sel(post=synapse.post, pre=synapse.pre))
 
@@ -154,8 +158,13 @@ def main() -> None:
     model = learn(known, options.steps)
     print(f"{text_loss(model, new, WINDOW):.3f} nats per letter of new text")
     print(bytes(generate(model, known.tokens[None, :4], 80)[0].astype("uint8")).decode())
-    synapse, found = find_synapse(model, known.tokens[:2048], options.concept)
-    print(f"{synapse}: t = {t_of(synapse, found):.0f}")
+    text = known.tokens[:2048]
+    same_letter = mark_last_letter(bytes(text), options.concept)
+    report(
+        "the same letter in other words", *find_synapse(model, text, options.concept, same_letter)
+    )
+    synapse, found = find_synapse(model, text, options.concept)
+    report("all other letters", synapse, found)
     path = options.out / "bdh_synapses.png"
     draw(model, new.tokens[:2048], synapse, found, options.concept, path)
 
