@@ -121,19 +121,18 @@ def draw(results: Results, path: Path) -> None:
 def draw_variant(
     ax: Axes, results: Results, task: str, membranes: str, variant: str, place: int
 ) -> None:
-    """Accuracy of one variant against the delay; intervals of the three stand side by side."""
-    means = {delay: results.mean(task, variant, membranes, delay) for delay in DELAYS[task]}
-    found = {delay: mean for delay, mean in means.items() if mean is not None}
-    ax.errorbar(
-        np.array(list(found)) * 1.03 ** (place - 1),
-        [mean.mean for mean in found.values()],
-        [mean.high - mean.mean for mean in found.values()],
-        color=state_colors(4)[(2, 3, 0)[place]],
-        marker="o",
-        markersize=3.5,
-        capsize=2,
-        label=TITLES[variant],
-    )
+    """Accuracy of one variant against the delay: every seed, and a line through the means."""
+    found = {
+        delay: list(results.accuracies(task, variant, membranes, delay).values())
+        for delay in DELAYS[task]
+    }
+    found = {delay: accuracies for delay, accuracies in found.items() if accuracies}
+    color = state_colors(4)[(2, 3, 0)[place]]
+    beside = 1.03 ** (place - 1)  # the three stand side by side
+    for delay, accuracies in found.items():
+        ax.plot([delay * beside] * len(accuracies), accuracies, ".", color=color)
+    means = [np.mean(accuracies) for accuracies in found.values()]
+    ax.plot(beside * np.array(list(found)), means, color=color, label=TITLES[variant])
 
 
 def main() -> None:

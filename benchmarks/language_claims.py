@@ -1,8 +1,8 @@
 """The claims about BDH and AstroSNN as models of text, measured: one table, one figure.
 
-    python benchmarks/language_runs.py --minutes 120 [--quick]   # trains; goes on where it was
-    python benchmarks/language_measures.py                       # measures, ten minutes
-    python benchmarks/language_claims.py [--at STEPS]            # prints the table
+    python benchmarks/language_runs.py --minutes 120        # trains; goes on where it was
+    python benchmarks/language_measures.py [--at STEPS]     # measures, ten minutes
+    python benchmarks/language_claims.py [--at STEPS]       # prints the table
 
 How numbers become verdicts: benchmarks/verdicts.py.  One model "rivals" another one if its
 held-out loss is at most 2 % higher: that holds if the whole interval of the relative
@@ -28,17 +28,21 @@ from language_runs import (
     Plan,
     make_model,
     plan_of,
-    plan_parser,
     read_history,
     read_task,
+    round_of,
+    round_parser,
 )
+from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 from verdicts import Interval, interval, show, verdict_above_zero
 
 from onehotglm.networks.layers import count_parameters
 from onehotglm.plots.style import finish, state_colors, style
 
+TASKS = {"shakespeare": "tinyshakespeare", "multi30k": "English to German"}
 RIVAL = 0.02
+MIN_SIZES = 3  # of a fitted exponent
 TITLES = {
     "bdh": "BDH",
     "transformer": "transformer",
@@ -177,18 +181,22 @@ def show_losses(found: Found) -> None:
 
 def claim_rivals(found: Found, sizes: list[str]) -> None:
     print("\n1. BDH rivals a transformer of the same size (relative difference of the loss)")
-    for task in ("shakespeare", "multi30k"):
-        for size in sizes:
-            if (task, "bdh", size) in found:
-                pair = (task, "bdh", size), (task, "transformer", size)
-                show(f"{task}, {size}", paired(found, *pair, relative_loss), verdict_rivals)
+    for task in TASKS:
+        for size in compared_sizes(found, task, sizes):
+            pair = (task, "bdh", size), (task, "transformer", size)
+            show(f"{task}, {size}", paired(found, *pair, relative_loss), verdict_rivals)
 
 
-def exponents(found: Found, model: str, sizes: list[str]) -> dict[int, float]:
+def compared_sizes(found: Found, task: str, sizes: list[str]) -> list[str]:
+    """Sizes at which all models have learned a task."""
+    return [size for size in sizes if all((task, model, size) in found for model in MODELS)]
+
+
+def exponents(found: Found, task: str, model: str, sizes: list[str]) -> dict[int, float]:
     """Exponent a of ``loss = c parameters^(-a)`` of each seed that has all sizes."""
-    window = read_task("shakespeare").window
+    window = read_task(task).window
     n_parameters = [count_parameters(make_model(model, size, window, 0)) for size in sizes]
-    runs = [found.get(("shakespeare", model, size), {}) for size in sizes]
+    runs = [found[(task, model, size)] for size in sizes]
     return {
         seed: -np.polyfit(np.log(n_parameters), np.log([one[seed]["test"] for one in runs]), 1)[0]
         for seed in sorted(set.intersection(*(set(one) for one in runs)))
@@ -197,13 +205,25 @@ def exponents(found: Found, model: str, sizes: list[str]) -> dict[int, float]:
 
 def claim_scaling(found: Found, sizes: list[str]) -> None:
     print("\n2. Loss falls as a power of the parameters (exponent)")
-    by_model = {model: exponents(found, model, sizes) for model in MODELS}
-    for model, of_seed in by_model.items():
-        values = list(of_seed.values())
-        show(TITLES[model], interval(values) if values else None, verdict_above_zero)
-    seeds = sorted(by_model["bdh"].keys() & by_model["transformer"].keys())
-    gained = [by_model["bdh"][seed] - by_model["transformer"][seed] for seed in seeds]
-    show("BDH minus transformer", interval(gained) if gained else None, verdict_above_zero)
+    for task in TASKS:
+        common = compared_sizes(found, task, sizes)
+        if len(common) < MIN_SIZES:
+            continue
+        by_model = {model: exponents(found, task, model, common) for model in MODELS}
+        for model, of_seed in by_model.items():
+            values = list(of_seed.values())
+            show(
+                f"{task}, {TITLES[model]}, {common[0]} to {common[-1]}",
+                interval(values) if values else None,
+                verdict_above_zero,
+            )
+        seeds = sorted(by_model["bdh"].keys() & by_model["transformer"].keys())
+        gained = [by_model["bdh"][seed] - by_model["transformer"][seed] for seed in seeds]
+        show(
+            f"{task}, BDH minus transformer",
+            interval(gained) if gained else None,
+            verdict_above_zero,
+        )
 
 
 def claim_sparse(found: Found, sizes: list[str]) -> None:
@@ -282,35 +302,16 @@ def claim_writing(found: Found, sizes: list[str]) -> None:
 
 
 def draw(found: Found, sizes: list[str], path: Path) -> None:
-    """Loss during training at the largest size, and after it against parameters."""
-    colors = dict(zip(MODELS, state_colors(len(MODELS)), strict=True))
-    window = read_task("shakespeare").window
+    """Loss during training at the largest size, and after it against parameters, per task."""
+    drawn = [task for task in TASKS if len(compared_sizes(found, task, sizes)) >= MIN_SIZES]
+    if not drawn:
+        return
     with plt.rc_context(style()):
-        figure, (left, right) = plt.subplots(1, 2, figsize=(7.4, 3.1), layout="constrained")
-        for model in MODELS:
-            curves = [one["curve"] for one in found[("shakespeare", model, sizes[-1])].values()]
-            steps = STEPS_PER_CALL * (np.arange(len(curves[0])) + 0.5)
-            left.plot(steps, np.mean(curves, axis=0), color=colors[model], label=TITLES[model])
-            n_parameters = [count_parameters(make_model(model, s, window, 0)) for s in sizes]
-            runs = [found[("shakespeare", model, size)].values() for size in sizes]
-            for n, of_size in zip(n_parameters, runs, strict=True):
-                losses = [one["test"] for one in of_size]
-                right.plot([n] * len(losses), losses, ".", color=colors[model])
-            means = [np.mean([one["test"] for one in of_size]) for of_size in runs]
-            slope, offset = np.polyfit(np.log(n_parameters), np.log(means), 1)
-            fitted = np.exp(offset + slope * np.log(n_parameters))
-            right.plot(n_parameters, fitted, color=colors[model], label=f"exponent {-slope:.3f}")
-        right.set(xscale="log", yscale="log")
-        right.yaxis.set_major_formatter("{x:.2f}")
-        right.yaxis.set_minor_formatter("{x:.2f}")
-        # All models of a size have about as many parameters as the first one.
-        n_parameters = [count_parameters(make_model(MODELS[0], s, window, 0)) for s in sizes]
-        right.set_xticks(n_parameters, [_in_words(n) for n in n_parameters])
-        right.xaxis.set_minor_locator(NullLocator())
-        left.legend()
-        right.legend()
-        finish(left, xlabel="step", ylabel="training loss (nats per byte)", title=sizes[-1])
-        finish(right, xlabel="parameters", ylabel="held-out loss", title="Scaling")
+        figure, axes = plt.subplots(
+            len(drawn), 2, figsize=(7.4, 3.1 * len(drawn)), layout="constrained", squeeze=False
+        )
+        for (left, right), task in zip(axes, drawn, strict=True):
+            draw_task(left, right, found, task, compared_sizes(found, task, sizes))
         figure.savefig(path, dpi=150)
     print(f"\nfigure: {path}")
 
@@ -319,12 +320,38 @@ def _in_words(number: int) -> str:
     return f"{number / 1e6:.1f} M" if number >= 1e6 else f"{number / 1e3:.0f} k"
 
 
+def draw_task(left: Axes, right: Axes, found: Found, task: str, sizes: list[str]) -> None:
+    """Curves of the largest size on the left, scaling on the right."""
+    window = read_task(task).window
+    for model, color in zip(MODELS, state_colors(len(MODELS)), strict=True):
+        curves = [one["curve"] for one in found[(task, model, sizes[-1])].values()]
+        steps = STEPS_PER_CALL * (np.arange(len(curves[0])) + 0.5)
+        left.plot(steps, np.mean(curves, axis=0), color=color, label=TITLES[model])
+        n_parameters = [count_parameters(make_model(model, s, window, 0)) for s in sizes]
+        losses = [[one["test"] for one in found[(task, model, s)].values()] for s in sizes]
+        for n, of_size in zip(n_parameters, losses, strict=True):
+            right.plot([n] * len(of_size), of_size, ".", color=color)
+        means = [np.mean(of_size) for of_size in losses]
+        slope, offset = np.polyfit(np.log(n_parameters), np.log(means), 1)
+        fitted = np.exp(offset + slope * np.log(n_parameters))
+        right.plot(n_parameters, fitted, color=color, label=f"exponent {-slope:.3f}")
+    right.set(xscale="log", yscale="log")
+    # All models of a size have about as many parameters.
+    right.set_xticks(n_parameters, [_in_words(n) for n in n_parameters])
+    right.xaxis.set_minor_locator(NullLocator())
+    right.yaxis.set_major_formatter("{x:.2f}")
+    right.yaxis.set_minor_formatter("{x:.2f}")
+    left.legend()
+    right.legend()
+    largest = f"{TASKS[task]}, {_in_words(n_parameters[-1])} parameters"
+    finish(left, xlabel="step", ylabel="training loss (nats per byte)", title=largest)
+    finish(right, xlabel="parameters", ylabel="held-out loss", title="Scaling")
+
+
 def main() -> None:
-    parser = plan_parser("Show what the measures say about the claims.")
-    parser.add_argument("--at", type=int, help="which round, in steps; default: the first")
-    options = parser.parse_args()
-    plan = plan_of(options)
-    n_steps, sizes = options.at or plan.steps[0], plan.sizes
+    options = round_parser("Show what the measures say about the claims.").parse_args()
+    plan, n_steps = plan_of(options), round_of(options)
+    sizes = plan.sizes
     found = read(plan, n_steps)
     show_scale(plan, n_steps)
     show_losses(found)
@@ -336,8 +363,7 @@ def main() -> None:
     claim_astrocytes(found, sizes, plan.middle)
     show_context(found)
     claim_writing(found, sizes)
-    if all(("shakespeare", model, size) in found for model in MODELS for size in sizes):
-        draw(found, sizes, plan.out / f"language_{n_steps:05d}.png")
+    draw(found, sizes, plan.out / f"language_{n_steps:05d}.png")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """Measure the models of text that benchmarks/language_runs.py trained, one JSON per run.
 
-    python benchmarks/language_measures.py [--sizes ...] [--steps ...]
+    python benchmarks/language_measures.py [--sizes ...] [--steps ...] [--at STEPS]
 
 For every model: the held-out loss by how much of the window has been read, a sample, and
 the share of its words that the training text knows.  For BDH also, beside the network
 before training: active neurons per level, the graph of the neurons at two densities, and
 how selective single synapses are for a speaker's name and for a word.  The options are
-those of the training, as they name the runs.
+those of the training, as they name the runs; of its rounds the last one is measured, or that
+of `--at`.
 """
 
 import json
@@ -23,9 +24,10 @@ from language_runs import (
     Task,
     fresh_state,
     plan_of,
-    plan_parser,
     read_history,
     read_task,
+    round_of,
+    round_parser,
     trained_model,
 )
 from scipy import stats
@@ -205,16 +207,16 @@ def measures_path(out: Path, run: Run, n_steps: int) -> Path:
 
 
 def main() -> None:
-    plan = plan_of(plan_parser("Measure models of text.").parse_args())
-    for n_steps in plan.steps:
-        for run in plan.runs():
-            path = measures_path(plan.out, run, n_steps)
-            finished = str(n_steps) in read_history(plan.out, run)["held_out"]
-            if path.exists() or not finished:
-                continue
-            start = time.time()
-            path.write_text(json.dumps(measure_run(run, plan, n_steps), indent=1))
-            print(f"{run.name}, {n_steps} steps: {time.time() - start:.0f} s", flush=True)
+    options = round_parser("Measure models of text.").parse_args()
+    plan, n_steps = plan_of(options), round_of(options)
+    for run in plan.runs():
+        path = measures_path(plan.out, run, n_steps)
+        finished = str(n_steps) in read_history(plan.out, run)["held_out"]
+        if path.exists() or not finished:
+            continue
+        start = time.time()
+        path.write_text(json.dumps(measure_run(run, plan, n_steps), indent=1))
+        print(f"{run.name}, {n_steps} steps: {time.time() - start:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Train the models of text that benchmarks/language_claims.py compares, one thread.
 
     python benchmarks/language_runs.py --minutes 120 [--sizes 100k 300k 1m]
-    python benchmarks/language_runs.py --minutes 30 --quick
+    python benchmarks/language_runs.py --minutes 30 --steps 400      # the first round only
 
 BDH, a transformer in the manner of GPT-2 and AstroSNN have as many parameters and see the
 same windows in the same order; the learning rate of each, at each size, is the best of the
@@ -55,6 +55,7 @@ ABLATIONS = ("no_astrocyte", "lif")
 RATES = (1e-3, 3e-3, 1e-2, 3e-2)
 STEPS_PER_CALL = 100
 N_PAIRS = 1000  # pairs of sentences that are held out, half of them for validation
+N_TRANSLATED = 3  # sizes that learn to translate, the smallest ones
 
 
 class Shape(NamedTuple):
@@ -235,7 +236,7 @@ class Plan(NamedTuple):
 
     @property
     def middle(self) -> str:
-        """Size at which ablations, translation and synapses are looked at."""
+        """Size at which ablations and synapses are looked at."""
         return self.sizes[len(self.sizes) // 2]
 
     def kinds(self) -> list[tuple[str, str]]:
@@ -272,7 +273,12 @@ class Plan(NamedTuple):
         """Every run whose learning rate is chosen by now, the most important first."""
         seeds = range(self.seeds)
         order = [("shakespeare", *kind, seed) for seed in seeds for kind in self.kinds()]
-        order += [("multi30k", model, self.middle, seed) for seed in seeds for model in MODELS]
+        order += [
+            ("multi30k", model, size, seed)
+            for size in self.sizes[:N_TRANSLATED]
+            for seed in seeds
+            for model in MODELS
+        ]
         for task, model, size, seed in order:
             rate = self.best_rate(model, size)
             if rate is not None:
@@ -296,10 +302,21 @@ def plan_of(options: argparse.Namespace) -> Plan:
     return Plan(options.out, options.sizes, options.steps, options.seeds)
 
 
+def round_parser(description: str) -> argparse.ArgumentParser:
+    """Options of the two scripts that look at one round."""
+    parser = plan_parser(description)
+    parser.add_argument("--at", type=int, help="which round, in steps; default: the last")
+    return parser
+
+
+def round_of(options: argparse.Namespace) -> int:
+    """Find after how many steps runs are looked at."""
+    return options.at or options.steps[-1]
+
+
 def main() -> None:
     parser = plan_parser("Train models of text.")
     parser.add_argument("--minutes", type=float, default=120.0)
-    parser.add_argument("--quick", action="store_true", help="the first round only")
     parser.add_argument("--only", nargs="+", default=[""], help="runs whose names contain one")
     options = parser.parse_args()
     if any(n_steps % STEPS_PER_CALL for n_steps in options.steps):
@@ -313,7 +330,7 @@ def main() -> None:
 
     for kind in plan.kinds():
         train_all(plan.tuning_runs(*kind), plan.steps[0])
-    for n_steps in plan.steps[: 1 if options.quick else None]:
+    for n_steps in plan.steps:
         train_all(plan.runs(), n_steps)
 
 
