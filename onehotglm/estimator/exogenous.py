@@ -13,9 +13,8 @@ import numpy as np
 import xarray as xr
 
 from onehotglm.errors import InvalidInputError
+from onehotglm.estimator.columns import Floats, Kind
 from onehotglm.estimator.per_bin import (
-    Floats,
-    Kind,
     Units,
     along_fit,
     check_known,

@@ -7,8 +7,8 @@ import xarray as xr
 from hypothesis import given, settings, strategies as st
 
 from onehotglm.errors import InvalidInputError
+from onehotglm.estimator.columns import Kind
 from onehotglm.estimator.per_bin import (
-    Kind,
     PerBin,
     along_fit,
     check_known,
