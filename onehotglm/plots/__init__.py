@@ -16,8 +16,6 @@ from onehotglm.plots.connectivity import plot_connectivity, plot_coupling_matrix
 from onehotglm.plots.diagnostics import (
     calibration_table,
     plot_calibration,
-    plot_objective,
-    plot_scores,
     plot_time_rescaling,
     rescaled_intervals,
 )
@@ -32,6 +30,7 @@ from onehotglm.plots.recovery import (
     plot_recovery,
     plot_type_confusion,
 )
+from onehotglm.plots.scores import plot_objective, plot_scores
 from onehotglm.plots.selection import plot_selection
 from onehotglm.plots.states import plot_posterior, plot_raster, plot_state_strip, plot_states
 from onehotglm.plots.style import coupling_colormap, state_colors, style
