@@ -32,8 +32,11 @@ def _of_observations(
     )
 
 
-def _all_log_likelihoods(params: Params, recording: Recording, **options: Any) -> Array:
-    """Log-likelihoods that the kernels of homogeneous chains take, (time, state)."""
+def homogeneous_log_likelihoods(params: Params, recording: Recording, **options: Any) -> Array:
+    """Log-likelihoods that the kernels of homogeneous chains take, (time, state).
+
+    Options as in `smoothed`; inputs that drive transitions are in them.
+    """
     log_lik = _of_observations(params, recording, **options)
     return driven.as_homogeneous(params, recording, log_lik, recording.chain_starts)
 
@@ -58,7 +61,8 @@ def smoothed(
     Smoothed
         Log normalizers are without the observations' `log_base` (for counts, ``log x!``).
     """
-    log_lik = _all_log_likelihoods(params, recording, size=size, link=link, observation=observation)
+    options = {"size": size, "link": link, "observation": observation}
+    log_lik = homogeneous_log_likelihoods(params, recording, **options)
     return hmm_scan.smooth(params.initial, params.transition, log_lik, recording.chain_starts)
 
 
@@ -82,7 +86,8 @@ def most_likely_path(
     params: Params, recording: Recording, *, size: int, link: str, observation: str = "poisson"
 ) -> Int[Array, " time"]:
     """Most likely state sequence; parameters as in `smoothed`."""
-    log_lik = _all_log_likelihoods(params, recording, size=size, link=link, observation=observation)
+    options = {"size": size, "link": link, "observation": observation}
+    log_lik = homogeneous_log_likelihoods(params, recording, **options)
     starts = recording.chain_starts
     return hmm_scan.most_likely_path(params.initial, params.transition, log_lik, starts)
 
@@ -96,7 +101,8 @@ def path_log_proba(
     ``log p(x_t, z_t | z_{t-1}) - log p(x_t | x_1..x_{t-1})``: only sums over whole sessions
     mean something.  Parameters as in `smoothed`.
     """
-    log_lik = _all_log_likelihoods(params, recording, size=size, link=link, observation=observation)
+    options = {"size": size, "link": link, "observation": observation}
+    log_lik = homogeneous_log_likelihoods(params, recording, **options)
     starts = recording.chain_starts
     chain = params.initial, params.transition
     path = hmm_scan.most_likely_path(*chain, log_lik, starts)

@@ -19,8 +19,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from onehotglm.inference import driven
-from onehotglm.inference.statistics import log_likelihoods
+from onehotglm.inference.decode import homogeneous_log_likelihoods
 from onehotglm.kernels import hmm_scan
 from onehotglm.kernels.emissions import ALL_LINKS
 from onehotglm.kernels.observations import OBSERVATIONS
@@ -70,18 +69,10 @@ def state_posterior(
     params: Params, recording: Recording, *, size: int, link: str, observation: str = "poisson"
 ) -> StatePosterior:
     """Posterior of the states under the parameters."""
-    log_lik = log_likelihoods(
-        recording,
-        params.coefficients,
-        jnp.asarray(recording.n_time // size),
-        size=size,
-        link=link,
-        observation=observation,
-        dispersion=params.dispersion,
-    )
     # With inputs the kernels back in time are those of the homogeneous chain too: what the
     # filter lacks to be causal cancels.
-    log_lik = driven.as_homogeneous(params, recording, log_lik, recording.chain_starts)
+    options = {"size": size, "link": link, "observation": observation}
+    log_lik = homogeneous_log_likelihoods(params, recording, **options)
     chain = (params.initial, params.transition, log_lik, recording.chain_starts)
     marginals = hmm_scan.smooth(*chain).marginals
     marginals = jnp.where(recording.modelled[:, None], marginals, 0.0)

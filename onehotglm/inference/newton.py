@@ -121,16 +121,8 @@ def allowed_optimum(
 ) -> Float[Array, "state post column"]:
     """Maximum of the quadratic model that the penalty allows; not compiled.
 
-    Parameters
-    ----------
-    curvature : Curvature
-    penalty : Penalty
-    coefficients : array, shape (state, post, column)
-        Where the curvature was taken; the penalty need not allow them.
-
-    Returns
-    -------
-    array, shape (state, post, column)
+    Parameters are those of `newton_step`, but for coefficients that need not be `feasible`.
+    Returns coefficients, not a step.
     """
     return _optimum_from(curvature, penalty, coefficients, feasible(coefficients, penalty))
 
