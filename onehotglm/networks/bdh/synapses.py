@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
@@ -262,10 +263,10 @@ def synapse_selectivity(
     """How much more each synapse of a head grows at the tokens of a concept.
 
     For each synapse Welch's t compares its growth at the labelled tokens with that at
-    others.  A synapse for the concept grows there: those that only shrink less than
-    elsewhere count as not selective.  The largest t of all synapses is compared with
-    that under labels shifted along the text by random amounts, which keeps how they
-    cluster.
+    others.  A synapse for the concept grows there: shrinking counts as no growth, so that
+    those which only shrink less than elsewhere are not selective.  The largest t of all
+    synapses is compared with that under labels shifted along the text by random amounts,
+    which keeps how they cluster.
 
     Parameters
     ----------
@@ -288,8 +289,9 @@ def synapse_selectivity(
     Returns
     -------
     Dataset
-        ``selectivity`` (post, pre): Welch's t; zero for synapses that change at none of
-        these tokens, and instead of a positive t for those that do not grow at the concept.
+        ``selectivity`` (post, pre): Welch's t of the growth above zero; zero for synapses
+        that grow at none of these tokens, and instead of a positive t for those that do
+        not grow at the concept on balance.
         ``shuffled_maximum`` (shuffle): the largest t under each shift.  ``p_value``:
         share of shifts, and the labels themselves, with so large a maximum.
         ``best_post`` and ``best_pre``: the most selective synapse; any of them where no
@@ -379,21 +381,25 @@ def _welch(
     labels: Array,
     others: Array,
 ) -> Float[Array, "post pre"]:
-    """Welch's t of all products ``drive[:, j] activity[:, i]`` between two sets of tokens.
+    """Welch's t of all growths ``relu(drive[:, j]) activity[:, i]`` between two sets of tokens.
 
-    Zero instead of above zero where the mean of the first set is not above zero.
+    Zero instead of above zero where the changes at the first set, with their sign, do not
+    sum to more than zero.
     """
+    rising = jax.nn.relu(drive)  # activities are positive: this is the growth above zero
 
     def moments(chosen: Array) -> tuple[Array, Array, Array]:
         n = chosen.sum()
-        mean = (drive * chosen[:, None]).T @ activity / n
-        square = (drive**2 * chosen[:, None]).T @ activity**2 / n
+        mean = (rising * chosen[:, None]).T @ activity / n
+        square = (rising**2 * chosen[:, None]).T @ activity**2 / n
         # A synapse that grows by one amount each time has a variance of rounding.
         rounding = jnp.finfo(drive.dtype).eps * square
         return n, mean, jnp.maximum(square - mean**2, rounding) * n / (n - 1)
 
-    n_in, mean_in, variance_in = moments(labels.astype(drive.dtype))
-    n_out, mean_out, variance_out = moments(others.astype(drive.dtype))
+    labels, others = labels.astype(drive.dtype), others.astype(drive.dtype)
+    n_in, mean_in, variance_in = moments(labels)
+    n_out, mean_out, variance_out = moments(others)
     error = jnp.sqrt(variance_in / n_in + variance_out / n_out)
     t = jnp.where(error > 0, (mean_in - mean_out) / jnp.where(error > 0, error, 1), 0)
-    return jnp.where(mean_in > 0, t, jnp.minimum(t, 0))
+    grows = (drive * labels[:, None]).T @ activity > 0
+    return jnp.where(grows, t, jnp.minimum(t, 0))

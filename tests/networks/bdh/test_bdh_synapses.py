@@ -14,6 +14,7 @@ from onehotglm.networks.bdh import (
     synapse_strength,
 )
 from onehotglm.networks.bdh.rotary import rotate
+from onehotglm.networks.bdh.synapses import _welch
 
 TEXT = "the cat saw the cow; the cat sat"
 
@@ -99,20 +100,34 @@ def test_selectivity_is_welchs_t_of_synapses_that_grow(model, against_letter):
     growth = synapse_growth(model, TEXT, synapses).values.astype(float)
     chosen = ~labels if others is None else others
     with np.errstate(invalid="ignore"):
-        t = ttest_ind(growth[:, labels], growth[:, chosen], axis=1, equal_var=False).statistic
+        changes, rises = (
+            ttest_ind(values[:, labels], values[:, chosen], axis=1, equal_var=False).statistic
+            for values in (growth, np.maximum(growth, 0))
+        )
     shrinks = growth[:, labels].mean(axis=1) <= 0
-    assert (shrinks & (t > 0)).any()  # those that only shrink less are there
-    t = np.where(np.isnan(t), 0, t)  # of synapses that change at none of these tokens
+    assert (shrinks & (changes > 0)).any()  # those that only shrink less are there
+    t = np.where(np.isnan(rises), 0, rises)  # of synapses that grow at none of these tokens
     expected = np.where(shrinks, np.minimum(t, 0), t).reshape(8, 8)
     np.testing.assert_allclose(found["selectivity"], expected, rtol=1e-2, atol=1e-3)
     post, pre = int(found["best_post"]), int(found["best_pre"])
     best = found["selectivity"].max()
     assert best == found["selectivity"][post, pre]
     # Against the same letter no synapse of this random network stands out.
-    assert (best > 0) == (growth.reshape(8, 8, -1)[post, pre, labels].mean() > 0)
     assert (best > 0) == (not against_letter)
     assert found["shuffled_maximum"].sizes == {"shuffle": 5}
     assert 1 / 6 <= float(found["p_value"]) <= 1
+
+
+def test_a_synapse_that_shrinks_elsewhere_is_not_for_the_concept():
+    labels = np.arange(40) % 4 == 0
+    noise = np.random.default_rng(0).normal(0, 0.01, 40)
+    # Post 0 shrinks everywhere but at the concept, where it hardly grows; post 1 grows there.
+    drive = np.stack([np.where(labels, 0.001, -1) + 0.1 * noise, labels + noise], axis=1)
+    t = _welch(*(jnp.asarray(a) for a in (drive, np.ones((40, 1)), labels, ~labels)))
+    assert t[0, 0] < 0.1 * t[1, 0]
+    never = np.stack([np.where(labels, -0.1, -1) + noise, labels * 0 - 1.0], axis=1)
+    t = _welch(*(jnp.asarray(a) for a in (never, np.ones((40, 1)), labels, ~labels)))
+    np.testing.assert_array_equal(t, 0)
 
 
 @pytest.mark.parametrize(
