@@ -32,7 +32,7 @@ SEPARATOR, END = b"\t", b"\n"
 class Text(NamedTuple):
     """A text and where windows of it may begin.
 
-    Attributes
+    Parameters
     ----------
     tokens : uint8 ndarray, shape (place,)
     scored : bool ndarray, shape (place,)

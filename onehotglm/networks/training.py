@@ -59,7 +59,19 @@ One CPU is one device, and a device works through small matrix products on one c
 
 
 class TrainingState(NamedTuple):
-    """All that the next step depends on."""
+    """All that the next step depends on.
+
+    Parameters
+    ----------
+    model : equinox.Module
+        The network.
+    moments : tuple
+        What the optimiser remembers.
+    key : key
+        Source of randomness of the steps to come.
+    n_steps : int array, shape ()
+        Steps so far.
+    """
 
     model: Any
     moments: Any
@@ -180,7 +192,17 @@ def _scan_on_device(
 
 
 class TrainingRun(NamedTuple):
-    """Where a training ended."""
+    """Where a training ended.
+
+    Parameters
+    ----------
+    state : TrainingState
+        After the last step.
+    metrics : dict of ndarray, shape (step, ...)
+        ``"loss"`` and the objective's own; empty where no step was taken.
+    stop_reason : str
+        As `train` says.
+    """
 
     state: TrainingState
     metrics: dict[str, np.ndarray]
