@@ -46,17 +46,54 @@ class LanguageModel(eqx.Module):
 
     @abstractmethod
     def logits(self, tokens: Int[Array, "batch time"]) -> Float[Array, "batch time token"]:
-        """Unnormalised log-probabilities of the token after each one, all at once."""
+        """Unnormalised log-probabilities of the token after each one, all at once.
+
+        Parameters
+        ----------
+        tokens : int array, shape (batch, time)
+            A text.
+
+        Returns
+        -------
+        array, shape (batch, time, token)
+        """
 
     @abstractmethod
     def initial_state(self, batch_size: int, max_length: int) -> Any:
-        """State before the first of at most `max_length` tokens."""
+        """State before the first token.
+
+        Parameters
+        ----------
+        batch_size : int
+            Number of texts.
+        max_length : int
+            Most tokens that will be read.
+
+        Returns
+        -------
+        pytree of arrays
+        """
 
     @abstractmethod
     def step(
         self, state: Any, tokens: Int[Array, " batch"]
     ) -> tuple[Any, Float[Array, "batch token"]]:
-        """State after one more token, and the logits of the next one."""
+        """State after one more token, and the logits of the next one.
+
+        Parameters
+        ----------
+        state : pytree of arrays
+            From `initial_state` or the last step.
+        tokens : int array, shape (batch,)
+            One token of each text.
+
+        Returns
+        -------
+        state : pytree of arrays
+            After this token.
+        logits : array, shape (batch, token)
+            Of the next token.
+        """
 
 
 def cross_entropy(
