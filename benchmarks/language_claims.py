@@ -359,7 +359,7 @@ def main() -> None:
     claim_scaling(found, sizes)
     claim_sparse(found, sizes)
     claim_graph(found, sizes)
-    claim_concepts(found, plan.middle)
+    claim_concepts(found, plan.with_synapses)
     claim_astrocytes(found, sizes, plan.middle)
     show_context(found)
     claim_writing(found, sizes)

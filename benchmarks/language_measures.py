@@ -194,8 +194,7 @@ def measure_run(run: Run, plan: Plan, n_steps: int) -> dict:
     found["loss_by_place"] = loss_by_place(model, task)
     found["scrambled_words"] = scrambled_words(task)
     if isinstance(model, BDH):
-        # Synapses are looked at in one size: their number grows with the neurons' square.
-        synapses = run.size == plan.middle
+        synapses = run.size == plan.with_synapses
         found["trained"] = measure_bdh(model, task, synapses)
         found["untrained"] = measure_bdh(fresh_state(run).model, task, synapses)
     return found

@@ -236,8 +236,13 @@ class Plan(NamedTuple):
 
     @property
     def middle(self) -> str:
-        """Size at which ablations and synapses are looked at."""
+        """Size at which ablations are looked at."""
         return self.sizes[len(self.sizes) // 2]
+
+    @property
+    def with_synapses(self) -> str:
+        """Size at which synapses are looked at: their number grows with the neurons' square."""
+        return self.sizes[min(1, len(self.sizes) - 1)]
 
     def kinds(self) -> list[tuple[str, str]]:
         """Models and sizes that are tuned."""
