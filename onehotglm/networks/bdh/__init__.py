@@ -4,6 +4,7 @@ Follows Kosowski, Uznański, Chorowski, Stamirowska and Bartoszkiewicz, "The Dra
 Hatchling: The Missing Link between the Transformer and Models of the Brain" (2025).
 """
 
+from onehotglm.networks.bdh.concepts import mark_concept, mark_last_letter
 from onehotglm.networks.bdh.decoder import BDHDecoder
 from onehotglm.networks.bdh.generator import BDHGenerator
 from onehotglm.networks.bdh.graph import (
@@ -17,14 +18,8 @@ from onehotglm.networks.bdh.graph import (
 from onehotglm.networks.bdh.graph_form import GraphBDH, as_graph
 from onehotglm.networks.bdh.model import BDH, make_bdh
 from onehotglm.networks.bdh.published import load_published
-from onehotglm.networks.bdh.synapses import (
-    Synapse,
-    mark_concept,
-    mark_last_letter,
-    synapse_growth,
-    synapse_selectivity,
-    synapse_strength,
-)
+from onehotglm.networks.bdh.selectivity import synapse_selectivity
+from onehotglm.networks.bdh.synapses import Synapse, synapse_growth, synapse_strength
 
 __all__ = [
     "BDH",

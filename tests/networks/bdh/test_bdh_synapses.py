@@ -14,7 +14,7 @@ from onehotglm.networks.bdh import (
     synapse_strength,
 )
 from onehotglm.networks.bdh.rotary import rotate
-from onehotglm.networks.bdh.synapses import _welch
+from onehotglm.networks.bdh.selectivity import _welch
 
 TEXT = "the cat saw the cow; the cat sat"
 
